@@ -1,0 +1,232 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Totals per hook: kept per CPU, shown summed in /sys/module/nfbpf/hooks.
+ */
+#include <linux/build_bug.h>
+#include <linux/cpumask.h>
+#include <linux/in.h>
+#include <linux/ip.h>
+#include <linux/ipv6.h>
+#include <linux/math.h>
+#include <linux/module.h>
+#include <linux/moduleparam.h>
+#include <linux/sysfs.h>
+#include <linux/tcp.h>
+#include <linux/udp.h>
+#include <net/ipv6.h>
+
+#include "hooks.h"
+#include "program.h"
+#include "stats.h"
+
+DEFINE_PER_CPU_ALIGNED(struct nfbpf_totals[NFBPF_HOOKS_MAX], nfbpf_totals);
+
+/* A 32-bit reader could see half of a 64-bit add. */
+static_assert(IS_ENABLED(CONFIG_64BIT), "nfbpf needs a 64-bit kernel");
+
+unsigned int nfbpf_sample_every = 1024;
+DEFINE_STATIC_KEY_TRUE(nfbpf_sampling);
+
+static int sample_set(const char *val, const struct kernel_param *kp)
+{
+	int err = param_set_uint(val, kp);
+
+	if (err)
+		return err;
+	if (nfbpf_sample_every)
+		static_branch_enable(&nfbpf_sampling);
+	else
+		static_branch_disable(&nfbpf_sampling);
+	return 0;
+}
+
+static const struct kernel_param_ops sample_ops = {
+	.set = sample_set,
+	.get = param_get_uint,
+};
+
+module_param_cb(sample, &sample_ops, &nfbpf_sample_every, 0644);
+MODULE_PARM_DESC(sample, "Time one run of the program in this many per CPU (default 1024, 0: none)");
+
+/* Bytes of the headers that each segment repeats: IP with its extensions, TCP or UDP. */
+static u32 repeated_headers(const struct sk_buff *skb, bool ipv6)
+{
+	struct tcphdr _tcp;
+	const struct tcphdr *tcp;
+	__be16 frag_off;
+	u8 protocol;
+	int offset;
+
+	if (ipv6) {
+		protocol = ipv6_hdr(skb)->nexthdr;
+		offset = ipv6_skip_exthdr(skb, sizeof(struct ipv6hdr), &protocol, &frag_off);
+		if (offset < 0)
+			return sizeof(struct ipv6hdr);
+	} else {
+		protocol = ip_hdr(skb)->protocol;
+		offset = ip_hdr(skb)->ihl * 4;
+	}
+	switch (protocol) {
+	case IPPROTO_TCP:
+		tcp = skb_header_pointer(skb, offset, sizeof(_tcp), &_tcp);
+		return offset + (tcp ? __tcp_hdrlen(tcp) : 0);
+	case IPPROTO_UDP:
+		return offset + sizeof(struct udphdr);
+	default:
+		return offset;
+	}
+}
+
+void nfbpf_gso_wire_size(const struct sk_buff *skb, bool ipv6, u32 *packets, u32 *bytes)
+{
+	const struct skb_shared_info *shinfo = skb_shinfo(skb);
+	u32 headers = repeated_headers(skb, ipv6);
+	u32 segments = shinfo->gso_segs;
+
+	/* A guest's or a tap's packet may come without the count. */
+	if (!segments && skb->len > headers)
+		segments = DIV_ROUND_UP(skb->len - headers, shinfo->gso_size);
+	*packets = max(segments, 1U);
+	*bytes = skb->len + (*packets - 1) * headers;
+}
+
+static const struct nfbpf_hook *hook_of(const struct kobject *kobj)
+{
+	unsigned int i;
+
+	for (i = 0; i < NFBPF_HOOKS_MAX; i++)
+		if (nfbpf_hooks[i].kobj == kobj)
+			return &nfbpf_hooks[i];
+	return NULL;
+}
+
+#define TOTAL_ATTR(_name)                                                                  \
+	static ssize_t _name##_show(struct kobject *kobj, struct kobj_attribute *attr,     \
+				    char *buf)                                             \
+	{                                                                                  \
+		const struct nfbpf_hook *hook = hook_of(kobj);                             \
+		u64 sum = 0;                                                               \
+		int cpu;                                                                   \
+											   \
+		if (!hook)                                                                 \
+			return -ENODEV;                                                    \
+		for_each_possible_cpu(cpu)                                                 \
+			sum += READ_ONCE(per_cpu(nfbpf_totals, cpu)[hook->index]._name);   \
+		return sysfs_emit(buf, "%llu\n", sum);                                     \
+	}                                                                                  \
+	static struct kobj_attribute total_##_name = __ATTR_RO(_name)
+
+TOTAL_ATTR(packets);
+TOTAL_ATTR(bytes);
+TOTAL_ATTR(matched);
+TOTAL_ATTR(run_ns);
+TOTAL_ATTR(run_samples);
+
+static ssize_t priority_show(struct kobject *kobj, struct kobj_attribute *attr, char *buf)
+{
+	const struct nfbpf_hook *hook = hook_of(kobj);
+
+	return hook ? sysfs_emit(buf, "%d\n", hook->priority) : -ENODEV;
+}
+static struct kobj_attribute hook_priority = __ATTR_RO(priority);
+
+static struct attribute *hook_attrs[] = {
+	&total_packets.attr, &total_bytes.attr,	      &total_matched.attr,
+	&total_run_ns.attr,  &total_run_samples.attr, &hook_priority.attr,
+	NULL,
+};
+
+static const struct attribute_group hook_group = {
+	.attrs = hook_attrs,
+};
+
+static ssize_t abi_show(struct kobject *kobj, struct kobj_attribute *attr, char *buf)
+{
+	return sysfs_emit(buf, "%d.%d\n", NFBPF_ABI_MAJOR, NFBPF_ABI_MINOR);
+}
+static struct kobj_attribute module_abi = __ATTR_RO(abi);
+
+static struct attribute *module_attrs[] = {
+	&module_abi.attr,
+	NULL,
+};
+
+static const struct attribute_group module_group = {
+	.attrs = module_attrs,
+};
+
+static const struct attribute_group *module_groups[] = {
+	&module_group,
+	&nfbpf_program_group,
+	NULL,
+};
+
+static struct kobject *hooks_kobj;
+
+static int hook_show(struct nfbpf_hook *hook)
+{
+	int err;
+
+	hook->kobj = kobject_create_and_add(hook->name, hooks_kobj);
+	if (!hook->kobj)
+		return -ENOMEM;
+	err = sysfs_create_group(hook->kobj, &hook_group);
+	if (err) {
+		kobject_put(hook->kobj);
+		hook->kobj = NULL;
+	}
+	return err;
+}
+
+static void hooks_hide(void)
+{
+	unsigned int i;
+
+	for (i = 0; i < NFBPF_HOOKS_MAX; i++) {
+		struct nfbpf_hook *hook = &nfbpf_hooks[i];
+
+		if (!hook->kobj)
+			continue;
+		/* Readers find the hook by its kobj: they must be out before it is cleared. */
+		sysfs_remove_group(hook->kobj, &hook_group);
+		kobject_put(hook->kobj);
+		hook->kobj = NULL;
+	}
+	kobject_put(hooks_kobj);
+}
+
+int nfbpf_stats_init(void)
+{
+	struct kobject *module_kobj = &THIS_MODULE->mkobj.kobj;
+	unsigned int i;
+	int err;
+
+	err = sysfs_create_groups(module_kobj, module_groups);
+	if (err)
+		return err;
+	hooks_kobj = kobject_create_and_add("hooks", module_kobj);
+	if (!hooks_kobj) {
+		err = -ENOMEM;
+		goto err_groups;
+	}
+	for (i = 0; i < NFBPF_HOOKS_MAX; i++) {
+		if (!nfbpf_hooks[i].selected)
+			continue;
+		err = hook_show(&nfbpf_hooks[i]);
+		if (err)
+			goto err_hooks;
+	}
+	return 0;
+
+err_hooks:
+	hooks_hide();
+err_groups:
+	sysfs_remove_groups(module_kobj, module_groups);
+	return err;
+}
+
+void nfbpf_stats_uninit(void)
+{
+	hooks_hide();
+	sysfs_remove_groups(&THIS_MODULE->mkobj.kobj, module_groups);
+}
