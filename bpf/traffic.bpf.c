@@ -1,0 +1,226 @@
+// SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0
+/*
+ * The built-in program: who sends how much to whom.
+ *
+ * Parse the IP header, account to a row of its own, return 1 for a packet that
+ * was accounted for and 0 for one that was left out on purpose.
+ *
+ * One source, two objects: as SEC("socket") for the module and for xt_bpf, and
+ * with NFBPF_NETFILTER as SEC("netfilter") for the in-tree link. They are
+ * separate objects because the second names kernel functions, and libbpf then
+ * wants the kernel's BTF even where only the first is loaded.
+ */
+#include <stdbool.h>
+#include <linux/bpf.h>
+#include <bpf/bpf_endian.h>
+#include <bpf/bpf_helpers.h>
+
+#include "nfbpf.h"
+#ifdef NFBPF_NETFILTER
+#include "packet_netfilter.h"
+#else
+#include "packet_skb.h"
+#endif
+
+#define EEXIST 17
+#define E2BIG 7
+#define EBUSY 16
+#define ENOMEM 12
+
+#define LOOPBACK_IFINDEX 1 /* net/core/net_namespace.c gives it to every namespace's lo */
+
+/* Set by the loader before the load; constants to the verifier, so unused code vanishes. */
+const volatile __u32 nfbpf_abi = NFBPF_ABI_MAJOR;
+const volatile bool count_loopback = false;
+/* An entry that leaves BH on can be interrupted between load and store. */
+const volatile bool atomic_adds = false;
+
+#define PAIRS_DEFAULT 65536 /* the loader sets its own number */
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_HASH);
+	__uint(max_entries, PAIRS_DEFAULT);
+	__type(key, struct nfbpf_ipv4_key);
+	__type(value, struct nfbpf_source_destination);
+} nfbpf_ipv4 SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_HASH);
+	__uint(max_entries, PAIRS_DEFAULT);
+	__type(key, struct nfbpf_ipv6_key);
+	__type(value, struct nfbpf_source_destination);
+} nfbpf_ipv6 SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_HASH);
+	__uint(max_entries, NFBPF_OVERFLOW_ROWS);
+	__type(key, struct nfbpf_overflow_key);
+	__type(value, struct nfbpf_overflow);
+} nfbpf_overflow SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_HASH);
+	__uint(max_entries, NFBPF_FILTERED_ROWS);
+	__type(key, struct nfbpf_filtered_key);
+	__type(value, struct nfbpf_filtered);
+} nfbpf_filtered SEC(".maps");
+
+/* The layout that all three value structs share. */
+struct counters {
+	__u64 packets;
+	__u64 bytes;
+};
+
+static __always_inline void add(struct counters *row, __u64 packets, __u64 bytes)
+{
+	if (atomic_adds) {
+		__sync_fetch_and_add(&row->packets, packets);
+		__sync_fetch_and_add(&row->bytes, bytes);
+	} else {
+		row->packets += packets;
+		row->bytes += bytes;
+	}
+}
+
+/*
+ * Makes the key's row, at zero, and returns it. Another context may make it
+ * between our look-up and our insert: then theirs is the one, and BPF_NOEXIST
+ * keeps what it has counted already. Returns NULL and *err when there is none.
+ */
+static __always_inline struct counters *make_row(void *map, const void *key, long *err)
+{
+	struct counters zero = {};
+
+	*err = bpf_map_update_elem(map, key, &zero, BPF_NOEXIST);
+	if (*err && *err != -EEXIST)
+		return NULL;
+	return bpf_map_lookup_elem(map, key);
+}
+
+/* Rows made on first use; the maps are sized for every key there can be. */
+static __always_inline void add_named(void *map, const void *key, __u64 packets, __u64 bytes)
+{
+	struct counters *row = bpf_map_lookup_elem(map, key);
+	long err;
+
+	if (!row)
+		row = make_row(map, key, &err);
+	if (row)
+		add(row, packets, bytes);
+}
+
+/* Out of line, so that the packet stays in registers on the way that is taken most. */
+static __noinline int overflow(__u32 direction, __u32 family, __u64 packets, __u64 bytes, long err)
+{
+	struct nfbpf_overflow_key key = {
+		.direction = direction,
+		.family = family,
+		.reason = err == -E2BIG	 ? NFBPF_OVERFLOW_REASON_FULL :
+			  err == -EBUSY	 ? NFBPF_OVERFLOW_REASON_BUSY :
+			  err == -ENOMEM ? NFBPF_OVERFLOW_REASON_MEMORY :
+					   NFBPF_OVERFLOW_REASON_OTHER,
+	};
+
+	add_named(&nfbpf_overflow, &key, packets, bytes);
+	return 1;
+}
+
+static __noinline int filtered(__u32 direction, __u32 family, __u64 packets, __u64 bytes,
+			       __u32 reason)
+{
+	struct nfbpf_filtered_key key = {
+		.direction = direction,
+		.family = family,
+		.reason = reason,
+	};
+
+	add_named(&nfbpf_filtered, &key, packets, bytes);
+	return 0;
+}
+
+static __always_inline int account(const struct packet *p, void *map, const void *key)
+{
+	struct counters *row = bpf_map_lookup_elem(map, key);
+	long err = 0;
+
+	if (!row) {
+		row = make_row(map, key, &err);
+		if (!row)
+			return overflow(p->direction, p->family, p->packets, p->bytes, err);
+	}
+	add(row, p->packets, p->bytes);
+	return 1;
+}
+
+static __always_inline int leave_out(const struct packet *p, enum nfbpf_filtered_reason reason)
+{
+	return filtered(p->direction, p->family, p->packets, p->bytes, reason);
+}
+
+/* One copy out of the header makes the key: see the order of its members. */
+static __always_inline int traffic_ipv4(const struct packet *p)
+{
+	struct nfbpf_ipv4_key key;
+
+	if (load(p->access, IPV4_TTL_OFFSET, &key, sizeof(key)))
+		return leave_out(p, NFBPF_FILTERED_REASON_MALFORMED);
+	key.direction = p->direction;
+	key.reserved = 0;
+	return account(p, &nfbpf_ipv4, &key);
+}
+
+static __always_inline int traffic_ipv6(const struct packet *p)
+{
+	struct nfbpf_ipv6_key key;
+
+	if (load(p->access, IPV6_PAYLOAD_LENGTH_OFFSET, &key, sizeof(key)))
+		return leave_out(p, NFBPF_FILTERED_REASON_MALFORMED);
+	if (is_ipv6_extension(key.protocol))
+		key.protocol = skip_ipv6_extensions(p->access, key.protocol) & 0xff;
+	key.direction = p->direction;
+	key.reserved = 0;
+	return account(p, &nfbpf_ipv6, &key);
+}
+
+static __always_inline int traffic(const struct packet *p)
+{
+	if (!count_loopback &&
+	    (p->in_ifindex == LOOPBACK_IFINDEX || p->out_ifindex == LOOPBACK_IFINDEX))
+		return leave_out(p, NFBPF_FILTERED_REASON_LOOPBACK);
+	if (p->family == NFBPF_FAMILY_IPV4)
+		return traffic_ipv4(p);
+	if (p->family == NFBPF_FAMILY_IPV6)
+		return traffic_ipv6(p);
+	return leave_out(p, NFBPF_FILTERED_REASON_MALFORMED);
+}
+
+#ifndef NFBPF_NETFILTER
+
+SEC("socket")
+int nfbpf_traffic(struct __sk_buff *skb)
+{
+	struct packet p = packet_of_skb(skb);
+
+	return traffic(&p);
+}
+
+#else
+
+#define NF_ACCEPT 1
+
+SEC("netfilter")
+int nfbpf_traffic(struct bpf_nf_ctx *ctx)
+{
+	struct bpf_dynptr data;
+	struct packet p;
+
+	if (bpf_dynptr_from_skb((struct __sk_buff *)ctx->skb, 0, &data))
+		return NF_ACCEPT;
+	p = packet_of_netfilter(ctx, &data);
+	traffic(&p);
+	return NF_ACCEPT;
+}
+
+#endif
+
+char LICENSE[] SEC("license") = "Dual BSD/GPL";
