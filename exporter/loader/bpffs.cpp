@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "loader/bpffs.h"
+
+#include <grp.h>
+#include <linux/magic.h>
+#include <spdlog/spdlog.h>
+#include <sys/stat.h>
+#include <sys/statfs.h>
+#include <unistd.h>
+
+#include <charconv>
+
+#include "abi/nfbpf.h"
+
+namespace nfbpf::loader {
+namespace fs = std::filesystem;
+
+Result<gid_t> group_id(const std::string& name) {
+  gid_t number = 0;
+  const auto [end, ec] = std::from_chars(name.data(), name.data() + name.size(), number);
+  if (ec == std::errc() && end == name.data() + name.size()) return number;
+  if (const group* entry = ::getgrnam(name.c_str())) return entry->gr_gid;
+  return fail("group \"" + name + "\" does not exist: make it (groupadd --system " + name +
+              ") or give a number");
+}
+
+namespace {
+
+// The nearest folder on the way up that exists.
+fs::path existing_part(fs::path path) {
+  std::error_code ec;
+  while (!path.empty() && path != path.root_path() && !fs::exists(path, ec)) {
+    path = path.parent_path();
+  }
+  return path.empty() ? fs::path("/") : path;
+}
+
+Result<void> check_bpffs(const fs::path& path, const fs::path& pin_dir) {
+  struct statfs info {};
+  if (::statfs(path.c_str(), &info) != 0) return fail_errno(errno, "statfs " + path.string());
+  if (info.f_type != BPF_FS_MAGIC) {
+    return fail("pin directory " + pin_dir.string() + ": " + path.string() +
+                " is no bpf file system; mount one there (mount -t bpf bpf /sys/fs/bpf) or give "
+                "another --pin-dir");
+  }
+  return {};
+}
+
+// systemd mounts the bpffs 0700, which keeps every unprivileged reader out, whatever a pin's own
+// mode says. Passing is not listing: others gain the names of nothing.
+void open_the_way(const fs::path& root) {
+  struct stat info {};
+  if (::stat(root.c_str(), &info) != 0 || (info.st_mode & S_IXOTH) != 0) return;
+  if (::chmod(root.c_str(), (info.st_mode & 07777) | S_IXGRP | S_IXOTH) == 0) {
+    spdlog::info("{}: search permission given to all, so that the group reaches its pins",
+                 root.string());
+  }
+}
+
+Result<void> make_dir(const fs::path& dir, const Readers& readers, Undo& undo) {
+  if (::mkdir(dir.c_str(), 0700) == 0) {
+    undo.add([dir] { ::rmdir(dir.c_str()); });
+  } else if (errno != EEXIST) {
+    return fail_errno(errno, "mkdir " + dir.string());
+  }
+  return let_pass(dir, readers);
+}
+
+Result<void> give(const fs::path& path, const Readers& readers, mode_t with, mode_t without) {
+  if (readers.group && ::chown(path.c_str(), 0, *readers.group) != 0) {
+    return fail_errno(errno, "chown " + path.string() + " to gid " + std::to_string(*readers.group));
+  }
+  if (::chmod(path.c_str(), readers.group ? with : without) != 0) {
+    return fail_errno(errno, "chmod " + path.string());
+  }
+  return {};
+}
+
+}  // namespace
+
+Result<void> let_read(const fs::path& path, const Readers& readers) {
+  return give(path, readers, 0440, 0400);
+}
+
+Result<void> let_pass(const fs::path& path, const Readers& readers) {
+  return give(path, readers, 0750, 0700);
+}
+
+Result<void> make_pin_dirs(const fs::path& pin_dir, const Readers& readers, Undo& undo) {
+  const fs::path root = existing_part(pin_dir);
+  if (auto ok = check_bpffs(root, pin_dir); !ok) return ok;
+  if (readers.group && root != pin_dir) open_the_way(root);
+  for (const fs::path& dir : {pin_dir, pin_dir / NFBPF_PIN_MAPS, pin_dir / NFBPF_PIN_LINKS}) {
+    if (auto ok = make_dir(dir, readers, undo); !ok) return ok;
+  }
+  return {};
+}
+
+void remove_pin_dirs(const fs::path& pin_dir) {
+  for (const fs::path& dir : {pin_dir / NFBPF_PIN_LINKS, pin_dir / NFBPF_PIN_MAPS, pin_dir}) {
+    ::rmdir(dir.c_str());
+  }
+}
+
+}  // namespace nfbpf::loader

@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <sys/types.h>
+
+#include <filesystem>
+#include <optional>
+#include <string>
+
+#include "base/result.h"
+#include "loader/undo.h"
+
+namespace nfbpf::loader {
+
+// Who may read what is pinned: the group's members, besides root. Empty: root alone.
+struct Readers {
+  std::optional<gid_t> group;
+};
+
+// Group name or number -> gid. An unknown name is an error that says how to make it.
+[[nodiscard]] Result<gid_t> group_id(const std::string& name);
+
+// Makes `pin_dir` (which must lie in a bpffs) and its sub-folders, so that `readers` can pass
+// through. Folders that this call made are removed by `undo`.
+[[nodiscard]] Result<void> make_pin_dirs(const std::filesystem::path& pin_dir,
+                                         const Readers& readers, Undo& undo);
+
+// A file or pin: mode 0440 for the readers, 0400 without a group.
+[[nodiscard]] Result<void> let_read(const std::filesystem::path& path, const Readers& readers);
+// A folder: 0750 or 0700.
+[[nodiscard]] Result<void> let_pass(const std::filesystem::path& path, const Readers& readers);
+
+// Removes the empty folders of `pin_dir`; what others put there stays, and so does its folder.
+void remove_pin_dirs(const std::filesystem::path& pin_dir);
+
+}  // namespace nfbpf::loader

@@ -1,0 +1,216 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "loader/datapath.h"
+
+#include <linux/netfilter_ipv4.h>
+#include <spdlog/spdlog.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <charconv>
+#include <string_view>
+
+#include "loader/kernel_module.h"
+#include "loader/netfilter_link.h"
+#include "loader/object.h"
+#include "abi/nfbpf.h"
+
+namespace nfbpf::loader {
+namespace fs = std::filesystem;
+namespace {
+
+Result<int> priority_number(const std::string& text) {
+  if (text == "first") return NF_IP_PRI_FIRST;
+  if (text == "last") return NF_IP_PRI_LAST;
+  int number = 0;
+  const auto [end, ec] = std::from_chars(text.data(), text.data() + text.size(), number);
+  if (ec != std::errc() || end != text.data() + text.size()) {
+    return fail("--priority: \"" + text + "\" is no priority; give first, last or a whole number");
+  }
+  return number;
+}
+
+fs::path object_file(const AttachOptions& options, Entry entry) {
+  const std::string suffix = entry == Entry::kNetfilter ? "_netfilter" : "";
+  const fs::path given = options.program;
+  if (given.has_parent_path() || given.extension() == ".o") {
+    if (entry == Entry::kSocket) return given;
+    std::string name = given.filename();
+    const std::size_t dot = name.find(".bpf.o");
+    name.insert(dot == std::string::npos ? name.size() : dot, suffix);
+    return given.parent_path() / name;
+  }
+  return options.object_dir / (options.program + suffix + ".bpf.o");
+}
+
+// Only what is ours counts: another user of the bpffs is no reason to refuse.
+Result<void> check_unattached(const AttachOptions& options) {
+  if (module_is_loaded()) {
+    return fail("module nfbpf is loaded already: detach first (nfbpf-load detach)");
+  }
+  std::error_code ec;
+  const fs::path program = options.pin_dir / NFBPF_PIN_PROGRAM;
+  if (fs::exists(program, ec)) {
+    return fail("a program is pinned at " + program.string() +
+                " already: detach first (nfbpf-load detach)");
+  }
+  return {};
+}
+
+Result<LoadedObject> load(const AttachOptions& options, Entry entry, Undo& undo) {
+  return LoadedObject::load({.file = object_file(options, entry),
+                             .entry = entry,
+                             .pin_dir = options.pin_dir,
+                             .readers = options.readers,
+                             .max_pairs = options.max_pairs,
+                             .count_loopback = options.count_loopback},
+                            undo);
+}
+
+Result<void> attach_kmod(const LoadedObject& object, const AttachOptions& options, Undo& undo) {
+  auto ok = insert_module({.file = options.module_file,
+                           .bpf_path = object.program_pin(),
+                           .hooks = options.hooks,
+                           .families = options.families,
+                           .priority = options.priority,
+                           .log = options.log,
+                           .netns = options.netns});
+  if (!ok) return ok;
+  undo.add([] {
+    if (auto removed = remove_module(); !removed) spdlog::error("{}", removed.error().what);
+  });
+  return {};
+}
+
+Result<void> attach_netfilter_link(const LoadedObject& object, const AttachOptions& options,
+                                   Undo& undo) {
+  const auto points = hook_points(options.hooks, options.families);
+  if (!points) return tl::unexpected(points.error());
+  const auto priority = priority_number(options.priority);
+  if (!priority) return tl::unexpected(priority.error());
+  return attach_links(object.program_fd(), *points, *priority, options.pin_dir / NFBPF_PIN_LINKS,
+                      undo);
+}
+
+struct Datapath {
+  std::string_view name;
+  Entry entry;
+  Result<void> (*attach)(const LoadedObject&, const AttachOptions&, Undo&);
+  const char* merit;  // why `auto` would rather have it than the ones behind it
+};
+
+// In the order in which `auto` tries them.
+constexpr Datapath kDatapaths[] = {
+    {"kmod", Entry::kSocket, attach_kmod, "the module counts in every network namespace"},
+    {"netfilter-link", Entry::kNetfilter, attach_netfilter_link,
+     "in-tree BPF netfilter link, this network namespace only"},
+};
+
+Result<Manifest> attach_by(const Datapath& datapath, const AttachOptions& options) {
+  Undo undo;
+  if (auto ok = make_pin_dirs(options.pin_dir, options.readers, undo); !ok) {
+    return tl::unexpected(ok.error());
+  }
+  auto object = load(options, datapath.entry, undo);
+  if (!object) return tl::unexpected(object.error());
+  const auto program = object->program();
+  if (!program) return tl::unexpected(program.error());
+  if (auto ok = datapath.attach(*object, options, undo); !ok) return tl::unexpected(ok.error());
+  undo.keep();
+  return Manifest{.datapath = std::string(datapath.name),
+                  .datapath_reason = datapath.merit,
+                  .refused = {},
+                  .pin_dir = options.pin_dir,
+                  .object = fs::absolute(object_file(options, datapath.entry)),
+                  .program = *program,
+                  .maps = object->maps()};
+}
+
+// The manifest is the last step: an exporter that sees it finds everything it names.
+Result<Manifest> tell_readers(Manifest manifest, const AttachOptions& options) {
+  Undo undo;
+  if (auto ok = write_manifest(manifest, options.run_dir, options.readers, undo); !ok) {
+    undo.run();
+    const auto undone = detach({options.pin_dir, options.run_dir, false});
+    if (!undone) spdlog::error("{}", undone.error().what);
+    return tl::unexpected(ok.error());
+  }
+  undo.keep();
+  return manifest;
+}
+
+Result<std::vector<const Datapath*>> wanted_datapaths(const std::string& name) {
+  std::vector<const Datapath*> wanted;
+  for (const Datapath& datapath : kDatapaths) {
+    if (name == "auto" || name == datapath.name) wanted.push_back(&datapath);
+  }
+  if (wanted.empty()) {
+    return fail("--datapath: \"" + name + "\" is unknown; give auto, kmod or netfilter-link");
+  }
+  return wanted;
+}
+
+std::string all_reasons(const std::vector<Refusal>& refused) {
+  std::string text = "no datapath works here";
+  for (const Refusal& refusal : refused) text += "; " + refusal.datapath + ": " + refusal.reason;
+  return text;
+}
+
+// Removes the pins in `dir`; returns whether there were any.
+bool unpin_all(const fs::path& dir) {
+  bool any = false;
+  std::error_code ec;
+  for (fs::directory_iterator pin(dir, ec), end; !ec && pin != end; pin.increment(ec)) {
+    any = ::unlink(pin->path().c_str()) == 0 || any;
+  }
+  return any;
+}
+
+}  // namespace
+
+Result<Manifest> attach(const AttachOptions& options) {
+  if (::geteuid() != 0) {
+    return fail("nfbpf-load needs root to load programs and modules: run it with sudo");
+  }
+  const auto wanted = wanted_datapaths(options.datapath);
+  if (!wanted) return tl::unexpected(wanted.error());
+  // What is wrong with the words is wrong for every datapath: say it once, before any try.
+  if (auto points = hook_points(options.hooks, options.families); !points) {
+    return tl::unexpected(points.error());
+  }
+  if (auto priority = priority_number(options.priority); !priority) {
+    return tl::unexpected(priority.error());
+  }
+  if (auto ok = check_unattached(options); !ok) return tl::unexpected(ok.error());
+
+  std::vector<Refusal> refused;
+  for (const Datapath* datapath : *wanted) {
+    auto manifest = attach_by(*datapath, options);
+    if (manifest) {
+      manifest->refused = refused;
+      return tell_readers(std::move(*manifest), options);
+    }
+    if (wanted->size() == 1) return manifest;
+    spdlog::warn("datapath {} not taken: {}", datapath->name, manifest.error().what);
+    refused.push_back({std::string(datapath->name), manifest.error().what});
+  }
+  return fail(all_reasons(refused));
+}
+
+Result<std::vector<std::string>> detach(const DetachOptions& options) {
+  if (::geteuid() != 0) return fail("nfbpf-load needs root to detach: run it with sudo");
+  std::vector<std::string> taken;
+  if (module_is_loaded()) {
+    if (auto ok = remove_module(); !ok) return tl::unexpected(ok.error());
+    taken.emplace_back("module");
+  }
+  if (unpin_all(options.pin_dir / NFBPF_PIN_LINKS)) taken.emplace_back("links");
+  if (::unlink((options.pin_dir / NFBPF_PIN_PROGRAM).c_str()) == 0) taken.emplace_back("program");
+  if (!options.keep_maps && unpin_all(options.pin_dir / NFBPF_PIN_MAPS)) {
+    taken.emplace_back("maps");
+  }
+  remove_pin_dirs(options.pin_dir);
+  remove_manifest(options.run_dir);
+  return taken;
+}
+
+}  // namespace nfbpf::loader

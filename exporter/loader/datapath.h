@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <filesystem>
+#include <optional>
+#include <string>
+
+#include "base/result.h"
+#include "loader/manifest.h"
+
+namespace nfbpf::loader {
+
+// Everything that the command line chooses for an attach.
+struct AttachOptions {
+  std::string datapath = "auto";  // auto, kmod or netfilter-link
+  std::filesystem::path object_dir;
+  std::string program = "traffic";  // a name in object_dir, or a path to a *.bpf.o
+  std::optional<std::filesystem::path> module_file;
+  std::string hooks, families, priority, log, netns;
+  std::optional<std::uint32_t> max_pairs;
+  bool count_loopback = false;
+  Readers readers;
+  std::filesystem::path pin_dir, run_dir;
+};
+
+// Loads, pins and attaches. All or nothing: after an error nothing of ours is attached or pinned.
+[[nodiscard]] Result<Manifest> attach(const AttachOptions& options);
+
+struct DetachOptions {
+  std::filesystem::path pin_dir, run_dir;
+  bool keep_maps = false;  // so that a later attach counts on
+};
+
+// Takes away links, module, pins and manifest, whichever are there. Returns what it took away, one
+// word each; an empty list says that nothing was attached.
+[[nodiscard]] Result<std::vector<std::string>> detach(const DetachOptions& options);
+
+}  // namespace nfbpf::loader

@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "loader/kernel_module.h"
+
+#include <fcntl.h>
+#include <libkmod.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+
+#include <fstream>
+#include <memory>
+
+#include "abi/nfbpf.h"
+
+namespace nfbpf::loader {
+namespace fs = std::filesystem;
+namespace {
+
+struct CtxUnref {
+  void operator()(kmod_ctx* ctx) const { kmod_unref(ctx); }
+};
+struct ModuleUnref {
+  void operator()(kmod_module* module) const { kmod_module_unref(module); }
+};
+struct ListUnref {
+  void operator()(kmod_list* list) const { kmod_module_unref_list(list); }
+};
+using Ctx = std::unique_ptr<kmod_ctx, CtxUnref>;
+using Module = std::unique_ptr<kmod_module, ModuleUnref>;
+using ModuleList = std::unique_ptr<kmod_list, ListUnref>;
+
+std::string first_line(const fs::path& path) {
+  std::ifstream file(path);
+  std::string line;
+  std::getline(file, line);
+  return line;
+}
+
+std::string kernel_release() {
+  utsname name{};
+  ::uname(&name);
+  return name.release;
+}
+
+Result<Module> find_module(kmod_ctx* ctx, const ModuleOptions& options) {
+  kmod_module* module = nullptr;
+  if (options.file) {
+    if (!fs::exists(*options.file)) {
+      return fail("module file " + options.file->string() + " does not exist: build it (make -C kmod)");
+    }
+    if (const int err = kmod_module_new_from_path(ctx, options.file->c_str(), &module); err != 0) {
+      return fail_errno(err, "open module " + options.file->string());
+    }
+    return Module(module);
+  }
+  kmod_list* found = nullptr;
+  kmod_module_new_from_lookup(ctx, kModuleName, &found);
+  const ModuleList list(found);
+  if (!list) {
+    return fail("module nfbpf is not installed for kernel " + kernel_release() +
+                ": build kmod/ and give --module FILE, or install it with DKMS");
+  }
+  return Module(kmod_module_get_module(list.get()));
+}
+
+// The kernel says EPERM for several causes; what it shows elsewhere tells them apart.
+std::string why_not_permitted() {
+  if (first_line("/proc/sys/kernel/modules_disabled") == "1") {
+    return "modules are disabled until the next boot (kernel.modules_disabled=1)";
+  }
+  const std::string lockdown = first_line("/sys/kernel/security/lockdown");
+  if (lockdown.find("[none]") == std::string::npos && !lockdown.empty()) {
+    return "the kernel is locked down (" + lockdown + "): sign the module with a key it trusts";
+  }
+  return "not permitted: run as root with CAP_SYS_MODULE";
+}
+
+std::string why_refused(int err, const ModuleOptions& options) {
+  switch (err) {
+    case ENOSYS:
+      return "this kernel has no loadable modules";
+    case EPERM:
+      return why_not_permitted();
+    case EKEYREJECTED:
+      return "it is not signed with a key that this kernel trusts";
+    case ENOEXEC:
+      return "it was built for another kernel than " + kernel_release();
+    case EINVAL:
+    case ENOENT:
+    case EACCES:
+      return "a parameter was refused (bpf_path=" + options.bpf_path.string() +
+             "); the kernel log names it";
+    default:
+      return std::generic_category().message(err);
+  }
+}
+
+}  // namespace
+
+bool module_is_loaded() { return fs::exists(fs::path("/sys/module") / kModuleName / "refcnt"); }
+
+Result<std::string> read_module_file(const std::string& relative) {
+  const fs::path path = fs::path("/sys/module") / kModuleName / relative;
+  std::ifstream file(path);
+  std::string line;
+  if (!std::getline(file, line)) return fail("cannot read " + path.string());
+  return line;
+}
+
+Result<void> insert_module(const ModuleOptions& options) {
+  if (!fs::exists("/proc/modules")) return fail("this kernel has no loadable modules");
+  const Ctx ctx(kmod_new(nullptr, nullptr));
+  if (!ctx) return fail_errno(errno, "start libkmod");
+  auto module = find_module(ctx.get(), options);
+  if (!module) return tl::unexpected(module.error());
+  const std::string parameters = "bpf_path=\"" + options.bpf_path.string() + "\"" +
+                                 " hooks=" + options.hooks + " families=" + options.families +
+                                 " priority=" + options.priority + " log=" + options.log +
+                                 " netns=" + options.netns;
+  if (const int err = kmod_module_insert_module(module->get(), 0, parameters.c_str()); err != 0) {
+    return tl::unexpected(
+        Error{-err, std::string("module nfbpf was refused: ") + why_refused(-err, options)});
+  }
+  const auto abi = read_module_file("abi");
+  if (!abi || std::atoi(abi->c_str()) != NFBPF_ABI_MAJOR) {
+    const auto removed = remove_module();
+    return fail("module nfbpf speaks ABI " + (abi ? *abi : std::string("unknown")) + ", nfbpf-load speaks " +
+                std::to_string(NFBPF_ABI_MAJOR) + ": install both from the same release" +
+                (removed ? "" : "; " + removed.error().what));
+  }
+  return {};
+}
+
+Result<void> remove_module() {
+  const Ctx ctx(kmod_new(nullptr, nullptr));
+  if (!ctx) return fail_errno(errno, "start libkmod");
+  kmod_module* raw = nullptr;
+  if (const int err = kmod_module_new_from_name(ctx.get(), kModuleName, &raw); err != 0) {
+    return fail_errno(err, "name module nfbpf");
+  }
+  const Module module(raw);
+  if (const int err = kmod_module_remove_module(module.get(), 0); err != 0) {
+    return fail_errno(err, "remove module nfbpf");
+  }
+  return {};
+}
+
+}  // namespace nfbpf::loader

@@ -1,0 +1,167 @@
+// SPDX-License-Identifier: Apache-2.0
+// nfbpf-load: the privileged half. Runs as root, does one thing, exits.
+#include <spdlog/sinks/stdout_color_sinks.h>
+#include <spdlog/spdlog.h>
+
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <limits>
+#include <nlohmann/json.hpp>
+
+#include "loader/datapath.h"
+#include "loader/kernel_module.h"
+#include "abi/nfbpf.h"
+
+namespace {
+
+using namespace nfbpf;
+using namespace nfbpf::loader;
+
+struct Arguments {
+  AttachOptions attach;
+  DetachOptions detach;
+  std::string group;
+  std::uint32_t max_pairs = 0;
+  std::string module_file;
+  bool json = false;
+  std::filesystem::path pin_dir = NFBPF_PIN_DIR_DEFAULT;
+  std::filesystem::path run_dir = NFBPF_RUN_DIR_DEFAULT;
+};
+
+int complain(const Error& error) {
+  std::fprintf(stderr, "nfbpf-load: %s\n", error.what.c_str());
+  return 1;
+}
+
+int run_attach(Arguments& arguments) {
+  AttachOptions& options = arguments.attach;
+  options.pin_dir = arguments.pin_dir;
+  options.run_dir = arguments.run_dir;
+  if (arguments.max_pairs != 0) options.max_pairs = arguments.max_pairs;
+  if (!arguments.module_file.empty()) options.module_file = arguments.module_file;
+  if (!arguments.group.empty()) {
+    const auto gid = group_id(arguments.group);
+    if (!gid) return complain(gid.error());
+    options.readers.group = *gid;
+  }
+  const auto manifest = attach(options);
+  if (!manifest) return complain(manifest.error());
+  std::printf("attached by %s (%s): program %s, id %u, tag %s\n", manifest->datapath.c_str(),
+              manifest->datapath_reason.c_str(), manifest->program.name.c_str(),
+              manifest->program.id, manifest->program.tag.c_str());
+  return 0;
+}
+
+int run_detach(Arguments& arguments) {
+  arguments.detach.pin_dir = arguments.pin_dir;
+  arguments.detach.run_dir = arguments.run_dir;
+  const auto taken = detach(arguments.detach);
+  if (!taken) return complain(taken.error());
+  std::string words;
+  for (const std::string& word : *taken) words += (words.empty() ? "" : ", ") + word;
+  std::printf("%s\n", words.empty() ? "nothing was attached" : ("detached: " + words).c_str());
+  return 0;
+}
+
+// Exit 0: attached; 3: not attached (as systemctl status has it); 1: cannot tell.
+int run_status(const Arguments& arguments) {
+  const auto manifest = read_manifest(arguments.run_dir);
+  if (!manifest && manifest.error().code != ENOENT) return complain(manifest.error());
+  const bool loaded = module_is_loaded();
+  if (arguments.json) {
+    nlohmann::json json{{"attached", manifest.has_value()}, {"module_loaded", loaded}};
+    if (manifest) {
+      json["datapath"] = manifest->datapath;
+      json["program"] = {{"name", manifest->program.name},
+                         {"id", manifest->program.id},
+                         {"tag", manifest->program.tag},
+                         {"object", manifest->object.string()}};
+      for (const PinnedMap& map : manifest->maps) {
+        json["maps"].push_back({{"name", map.name}, {"pin", map.pin.string()}});
+      }
+    }
+    std::printf("%s\n", json.dump(2).c_str());
+    return manifest ? 0 : 3;
+  }
+  if (!manifest) {
+    std::printf("not attached%s\n", loaded ? ", but module nfbpf is loaded (not by nfbpf-load)" : "");
+    return 3;
+  }
+  std::printf("datapath  %s (%s)\n", manifest->datapath.c_str(), manifest->datapath_reason.c_str());
+  for (const Refusal& refusal : manifest->refused) {
+    std::printf("not taken %s: %s\n", refusal.datapath.c_str(), refusal.reason.c_str());
+  }
+  std::printf("program   %s, id %u, tag %s, from %s\n", manifest->program.name.c_str(),
+              manifest->program.id, manifest->program.tag.c_str(), manifest->object.c_str());
+  for (const PinnedMap& map : manifest->maps) {
+    std::printf("map       %s at %s, %u entries at most\n", map.name.c_str(), map.pin.c_str(),
+                map.max_entries);
+  }
+  return 0;
+}
+
+void describe_attach(CLI::App& command, Arguments& arguments) {
+  AttachOptions& options = arguments.attach;
+  command.add_option("--datapath", options.datapath, "auto, kmod or netfilter-link")
+      ->capture_default_str();
+  command
+      .add_option("--program", options.program,
+                  "a program's name in the object folder, or a path to a *.bpf.o")
+      ->capture_default_str();
+  command.add_option("--object-dir", options.object_dir, "folder of the BPF objects")
+      ->default_val(NFBPF_OBJECT_DIR)
+      ->envname("NFBPF_OBJECT_DIR");
+  command.add_option("--module", arguments.module_file,
+                     "path of an nfbpf.ko (default: the installed module)")
+      ->envname("NFBPF_MODULE");
+  command.add_option("--hooks", options.hooks, "list of pre, in, forward, out, post")
+      ->default_val("in,forward,out");
+  command.add_option("--families", options.families, "list of ipv4, ipv6")
+      ->default_val("ipv4,ipv6");
+  command.add_option("--priority", options.priority, "first, last or a number")
+      ->default_val("first");
+  command.add_option("--netns", options.netns, "all or init: where the module counts")
+      ->default_val("all");
+  command.add_option("--log", options.log, "off or match: kernel log lines by the module")
+      ->default_val("off");
+  command
+      .add_option("--max-pairs", arguments.max_pairs,
+                  "rows per address family (default: the object's own)")
+      ->check(CLI::Range(1U, 1U << 26));
+  command.add_flag("--count-loopback", options.count_loopback, "count what passes through lo too");
+  command.add_option("--group", arguments.group, "group that may read the pins, by name or number");
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  spdlog::set_default_logger(spdlog::stderr_color_mt("nfbpf-load"));
+  spdlog::set_pattern("nfbpf-load: %v");
+
+  Arguments arguments;
+  CLI::App app{"Loads a BPF program, pins it and its maps, and has it run on every packet."};
+  app.set_version_flag("--version", "nfbpf-load " NFBPF_VERSION);
+  app.require_subcommand(1);
+  app.fallthrough();
+  app.add_option("--pin-dir", arguments.pin_dir, "where program, maps and links are pinned")
+      ->capture_default_str();
+  app.add_option("--run-dir", arguments.run_dir, "where BTF and manifest go for the exporter")
+      ->capture_default_str();
+
+  CLI::App* attach_command = app.add_subcommand("attach", "load, pin and attach");
+  describe_attach(*attach_command, arguments);
+  CLI::App* detach_command = app.add_subcommand("detach", "take all of it away again");
+  detach_command->add_flag("--keep-maps", arguments.detach.keep_maps,
+                           "leave the counters for the next attach");
+  CLI::App* status_command = app.add_subcommand("status", "what is attached, and how");
+  status_command->add_flag("--json", arguments.json, "for programs");
+
+  CLI11_PARSE(app, argc, argv);
+  try {
+    if (attach_command->parsed()) return run_attach(arguments);
+    if (detach_command->parsed()) return run_detach(arguments);
+    return run_status(arguments);
+  } catch (const std::exception& error) {
+    return complain(Error{0, error.what()});
+  }
+}

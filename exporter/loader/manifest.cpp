@@ -1,0 +1,162 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "loader/manifest.h"
+
+#include <bpf/bpf.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <cstddef>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <span>
+
+#include "base/unique_fd.h"
+#include "loader/sha256.h"
+#include "abi/nfbpf.h"
+
+namespace nfbpf::loader {
+namespace fs = std::filesystem;
+namespace {
+
+constexpr const char* kStateFile = "state.json";
+constexpr const char* kBtfDir = "btf";
+
+Result<std::vector<std::byte>> raw_btf(const PinnedMap& map) {
+  if (map.btf_id == 0) return std::vector<std::byte>{};
+  const UniqueFd fd(bpf_btf_get_fd_by_id(map.btf_id));
+  if (!fd) return fail_errno(errno, "BTF " + std::to_string(map.btf_id) + " of map " + map.name);
+  bpf_btf_info info{};
+  __u32 length = sizeof(info);
+  if (bpf_obj_get_info_by_fd(fd.get(), &info, &length) != 0) {
+    return fail_errno(errno, "size of the BTF of map " + map.name);
+  }
+  std::vector<std::byte> bytes(info.btf_size);
+  info = {};
+  info.btf = reinterpret_cast<std::uintptr_t>(bytes.data());
+  info.btf_size = static_cast<__u32>(bytes.size());
+  length = sizeof(info);
+  if (bpf_obj_get_info_by_fd(fd.get(), &info, &length) != 0) {
+    return fail_errno(errno, "BTF of map " + map.name);
+  }
+  return bytes;
+}
+
+// By rename: a reader never meets half a file.
+Result<void> write_file(const fs::path& path, std::span<const std::byte> bytes,
+                        const Readers& readers) {
+  const fs::path part = path.string() + ".part";
+  {
+    std::ofstream file(part, std::ios::binary | std::ios::trunc);
+    file.write(reinterpret_cast<const char*>(bytes.data()),
+               static_cast<std::streamsize>(bytes.size()));
+    file.close();
+    if (!file) return fail_errno(EIO, "write " + part.string());
+  }
+  if (auto ok = let_read(part, readers); !ok) return ok;
+  if (::rename(part.c_str(), path.c_str()) != 0) return fail_errno(errno, "rename " + part.string());
+  return {};
+}
+
+Result<void> make_run_dir(const fs::path& dir, const Readers& readers) {
+  std::error_code ec;
+  fs::create_directories(dir, ec);
+  if (ec) return fail_errno(ec.value(), "make " + dir.string());
+  return let_pass(dir, readers);
+}
+
+nlohmann::json json_of(const PinnedMap& map, const std::string& sha256) {
+  return {{"name", map.name},
+          {"pin", map.pin.string()},
+          {"id", map.id},
+          {"type", map.type},
+          {"key_size", map.key_size},
+          {"value_size", map.value_size},
+          {"max_entries", map.max_entries},
+          {"key_type_id", map.key_type_id},
+          {"value_type_id", map.value_type_id},
+          {"btf", sha256.empty() ? "" : std::string(kBtfDir) + "/" + sha256 + ".btf"},
+          {"btf_sha256", sha256}};
+}
+
+nlohmann::json json_of(const Manifest& manifest) {
+  nlohmann::json refused = nlohmann::json::array();
+  for (const Refusal& refusal : manifest.refused) {
+    refused.push_back({{"datapath", refusal.datapath}, {"reason", refusal.reason}});
+  }
+  const std::chrono::duration<double> now = std::chrono::system_clock::now().time_since_epoch();
+  return {{"abi", {{"major", NFBPF_ABI_MAJOR}, {"minor", NFBPF_ABI_MINOR}}},
+          {"datapath", manifest.datapath},
+          {"datapath_reason", manifest.datapath_reason},
+          {"refused", refused},
+          {"pin_dir", manifest.pin_dir.string()},
+          {"program",
+           {{"name", manifest.program.name},
+            {"id", manifest.program.id},
+            {"tag", manifest.program.tag},
+            {"object", manifest.object.string()}}},
+          {"loaded_at", now.count()},
+          {"maps", nlohmann::json::array()}};
+}
+
+}  // namespace
+
+Result<void> write_manifest(const Manifest& manifest, const fs::path& run_dir,
+                            const Readers& readers, Undo& undo) {
+  undo.add([run_dir] { remove_manifest(run_dir); });
+  for (const fs::path& dir : {run_dir, run_dir / kBtfDir}) {
+    if (auto ok = make_run_dir(dir, readers); !ok) return ok;
+  }
+  nlohmann::json state = json_of(manifest);
+  for (const PinnedMap& map : manifest.maps) {
+    const auto bytes = raw_btf(map);
+    if (!bytes) return tl::unexpected(bytes.error());
+    const std::string sha256 = bytes->empty() ? "" : sha256_hex(*bytes);
+    if (!sha256.empty()) {
+      const fs::path file = run_dir / kBtfDir / (sha256 + ".btf");
+      if (auto ok = write_file(file, *bytes, readers); !ok) return ok;
+    }
+    state["maps"].push_back(json_of(map, sha256));
+  }
+  const std::string text = state.dump(2) + "\n";
+  return write_file(run_dir / kStateFile, std::as_bytes(std::span(text)), readers);
+}
+
+Result<Manifest> read_manifest(const fs::path& run_dir) {
+  const fs::path path = run_dir / kStateFile;
+  std::ifstream file(path);
+  if (!file) return fail_errno(errno, "read " + path.string());
+  try {
+    const auto state = nlohmann::json::parse(file);
+    Manifest manifest;
+    manifest.datapath = state.at("datapath");
+    manifest.datapath_reason = state.at("datapath_reason");
+    manifest.pin_dir = state.at("pin_dir").get<std::string>();
+    const auto& program = state.at("program");
+    manifest.object = program.at("object").get<std::string>();
+    manifest.program = {program.at("name"), program.at("id"), program.at("tag")};
+    for (const auto& refusal : state.at("refused")) {
+      manifest.refused.push_back({refusal.at("datapath"), refusal.at("reason")});
+    }
+    for (const auto& map : state.at("maps")) {
+      PinnedMap pinned{};
+      pinned.name = map.at("name");
+      pinned.pin = map.at("pin").get<std::string>();
+      pinned.max_entries = map.at("max_entries");
+      manifest.maps.push_back(std::move(pinned));
+    }
+    return manifest;
+  } catch (const nlohmann::json::exception& error) {
+    return fail(path.string() + " is not a manifest of this release (" + error.what() +
+                "): remove it and attach again");
+  }
+}
+
+void remove_manifest(const fs::path& run_dir) {
+  std::error_code ec;
+  fs::remove(run_dir / kStateFile, ec);
+  fs::remove_all(run_dir / kBtfDir, ec);
+  fs::remove(run_dir, ec);  // if nothing else is in it
+}
+
+}  // namespace nfbpf::loader

@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "loader/bpffs.h"
+#include "loader/object.h"
+#include "loader/undo.h"
+
+namespace nfbpf::loader {
+
+// A datapath that `auto` tried before, and why it did not do.
+struct Refusal {
+  std::string datapath;
+  std::string reason;
+};
+
+// What the unprivileged exporter needs to know and may not ask the kernel: run_dir/state.json,
+// and the BTF of each map as run_dir/btf/SHA256.btf (the kernel gives BTF to CAP_SYS_ADMIN only).
+struct Manifest {
+  std::string datapath;
+  std::string datapath_reason;
+  std::vector<Refusal> refused;
+  std::filesystem::path pin_dir;
+  std::filesystem::path object;
+  ProgramInfo program;
+  std::vector<PinnedMap> maps;
+};
+
+// Writes the BTF files, then the manifest by rename, so that a reader sees an old or a new one.
+[[nodiscard]] Result<void> write_manifest(const Manifest& manifest,
+                                          const std::filesystem::path& run_dir,
+                                          const Readers& readers, Undo& undo);
+
+// Reads what status and detach need: datapath, reason, refused, pin_dir, object, program, map names.
+// No manifest is an error with code ENOENT.
+[[nodiscard]] Result<Manifest> read_manifest(const std::filesystem::path& run_dir);
+
+void remove_manifest(const std::filesystem::path& run_dir);
+
+}  // namespace nfbpf::loader

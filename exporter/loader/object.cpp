@@ -1,0 +1,242 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "loader/object.h"
+
+#include <bpf/bpf.h>
+#include <bpf/btf.h>
+#include <linux/bpf.h>
+#include <spdlog/spdlog.h>
+#include <unistd.h>
+
+#include <array>
+#include <bit>
+#include <cstdio>
+#include <cstring>
+#include <string_view>
+
+#include "base/unique_fd.h"
+#include "abi/nfbpf.h"
+
+namespace nfbpf::loader {
+namespace fs = std::filesystem;
+namespace {
+
+// uapi/linux/bpf.h of Linux 6.4; the headers that we build with may be older, and then a cast
+// would name a value that the enum does not have.
+const auto kProgramTypeNetfilter = std::bit_cast<bpf_prog_type>(std::uint32_t{32});
+const auto kAttachTypeNetfilter = std::bit_cast<bpf_attach_type>(std::uint32_t{45});
+
+// What libbpf printed since the last take: the verifier's verdict is in it and nowhere else.
+std::string& libbpf_log() {
+  static std::string log;
+  return log;
+}
+
+int keep_libbpf_line(libbpf_print_level level, const char* format, va_list args) {
+  std::array<char, 4096> line{};
+  std::vsnprintf(line.data(), line.size(), format, args);
+  if (level != LIBBPF_DEBUG) libbpf_log() += line.data();
+  return 0;
+}
+
+// The last line that tells a cause: verifier logs end in statistics and libbpf's own summary.
+std::string last_cause() {
+  const std::string log = std::exchange(libbpf_log(), {});
+  std::string cause;
+  for (std::size_t at = 0; at < log.size();) {
+    std::size_t end = log.find('\n', at);
+    if (end == std::string::npos) end = log.size();
+    const std::string_view line(log.data() + at, end - at);
+    at = end + 1;
+    if (line.empty() || line.starts_with("processed ") || line.starts_with("--") ||
+        line.starts_with("-- ") || line.starts_with("libbpf: failed to load object") ||
+        line.find("-- END PROG LOAD LOG") != std::string_view::npos ||
+        line.ends_with("failed to load: -13") || line.ends_with("failed to load: -22")) {
+      continue;
+    }
+    cause = line;
+  }
+  return cause.empty() ? cause : " (" + cause + ")";
+}
+
+bool is_internal(const bpf_map* map) { return bpf_map__is_internal(map); }
+
+Result<void> set_constant(bpf_object* object, std::string_view name, bool value) {
+  bpf_map* map = nullptr;
+  bpf_object__for_each_map(map, object) {
+    if (!is_internal(map) || !std::string_view(bpf_map__name(map)).ends_with(".rodata")) continue;
+    std::size_t size = 0;
+    auto* data = static_cast<char*>(
+        const_cast<void*>(bpf_map__initial_value(map, &size)));
+    const btf* types = bpf_object__btf(object);
+    const int section = btf__find_by_name_kind(types, ".rodata", BTF_KIND_DATASEC);
+    if (data == nullptr || section < 0) continue;
+    const btf_type* type = btf__type_by_id(types, static_cast<__u32>(section));
+    const btf_var_secinfo* var = btf_var_secinfos(type);
+    for (int i = 0; i < btf_vlen(type); ++i, ++var) {
+      const btf_type* var_type = btf__type_by_id(types, var->type);
+      if (name != btf__name_by_offset(types, var_type->name_off)) continue;
+      if (var->size != sizeof(bool) || var->offset + sizeof(bool) > size) {
+        return fail("constant " + std::string(name) + " is " + std::to_string(var->size) +
+                    " bytes wide, a bool is 1");
+      }
+      data[var->offset] = value ? 1 : 0;
+      return {};
+    }
+  }
+  // A program without the constant has no such choice; only a wish for it is an error.
+  if (value) return fail("the program has no constant \"" + std::string(name) + "\" to set");
+  return {};
+}
+
+Result<bpf_map_info> info_of(int fd, const std::string& what) {
+  bpf_map_info info{};
+  __u32 length = sizeof(info);
+  if (bpf_obj_get_info_by_fd(fd, &info, &length) != 0) return fail_errno(errno, "info of " + what);
+  return info;
+}
+
+Result<void> same_layout(const bpf_map* map, const bpf_map_info& pinned, const fs::path& pin) {
+  struct Fact {
+    const char* what;
+    __u32 pinned, wanted;
+  };
+  for (const Fact& fact : {Fact{"type", pinned.type, static_cast<__u32>(bpf_map__type(map))},
+                           Fact{"key size", pinned.key_size, bpf_map__key_size(map)},
+                           Fact{"value size", pinned.value_size, bpf_map__value_size(map)},
+                           Fact{"flags", pinned.map_flags, bpf_map__map_flags(map)}}) {
+    if (fact.pinned == fact.wanted) continue;
+    return fail("map " + std::string(bpf_map__name(map)) + " pinned at " + pin.string() + " has " +
+                fact.what + " " + std::to_string(fact.pinned) + ", the program wants " +
+                std::to_string(fact.wanted) +
+                ": remove that pin if nothing uses it, or give another --pin-dir");
+  }
+  return {};
+}
+
+// Uses the pinned map instead of a new one, if there is one. Its size stays what it is.
+Result<void> reuse_pinned(bpf_map* map, const fs::path& pin) {
+  const UniqueFd fd(bpf_obj_get(pin.c_str()));
+  if (!fd) {
+    if (errno == ENOENT) return {};
+    return fail_errno(errno, "map pin " + pin.string());
+  }
+  auto info = info_of(fd.get(), pin.string());
+  if (!info) return fail("map pin " + pin.string() + " is not a map: remove it, or give another --pin-dir");
+  if (auto ok = same_layout(map, *info, pin); !ok) return ok;
+  if (info->max_entries != bpf_map__max_entries(map)) {
+    spdlog::warn("map {} goes on with the {} entries it has, not {}: detach without --keep-maps first to resize it",
+                 bpf_map__name(map), info->max_entries, bpf_map__max_entries(map));
+    bpf_map__set_max_entries(map, info->max_entries);
+  }
+  if (const int err = bpf_map__reuse_fd(map, fd.get()); err != 0) {
+    return fail_errno(err, "use the pinned map " + pin.string());
+  }
+  return {};
+}
+
+bool holds_pairs(std::string_view name) { return name == "nfbpf_ipv4" || name == "nfbpf_ipv6"; }
+
+}  // namespace
+
+Result<void> LoadedObject::prepare(const ObjectOptions& options) {
+  bpf_program* program = bpf_object__next_program(object_.get(), nullptr);
+  if (program == nullptr) {
+    return fail("object " + options.file.string() + " has no program: it needs one in SEC(\"socket\")");
+  }
+  if (options.entry == Entry::kNetfilter) {
+    bpf_program__set_type(program, kProgramTypeNetfilter);
+    bpf_program__set_expected_attach_type(program, kAttachTypeNetfilter);
+  } else if (bpf_program__type(program) != BPF_PROG_TYPE_SOCKET_FILTER) {
+    const char* section = bpf_program__section_name(program);
+    return fail("program " + std::string(bpf_program__name(program)) + " of " +
+                options.file.string() + " is SEC(\"" + section +
+                "\"), the module runs SEC(\"socket\"): build it with that section");
+  }
+  if (auto ok = set_constant(object_.get(), "count_loopback", options.count_loopback); !ok) return ok;
+  // The in-tree link runs with BH on: a softirq can come between load and store of an add.
+  if (auto ok = set_constant(object_.get(), "atomic_adds", options.entry == Entry::kNetfilter); !ok) {
+    return ok;
+  }
+  bpf_map* map = nullptr;
+  bpf_object__for_each_map(map, object_.get()) {
+    if (is_internal(map)) continue;
+    if (options.max_pairs && holds_pairs(bpf_map__name(map))) {
+      bpf_map__set_max_entries(map, *options.max_pairs);
+    }
+    const fs::path pin = options.pin_dir / NFBPF_PIN_MAPS / bpf_map__name(map);
+    if (auto ok = reuse_pinned(map, pin); !ok) return ok;
+  }
+  return {};
+}
+
+Result<void> LoadedObject::pin(const ObjectOptions& options, Undo& undo) {
+  bpf_map* map = nullptr;
+  bpf_object__for_each_map(map, object_.get()) {
+    if (is_internal(map)) continue;
+    const std::string name = bpf_map__name(map);
+    const fs::path pin = options.pin_dir / NFBPF_PIN_MAPS / name;
+    if (::access(pin.c_str(), F_OK) != 0) {
+      if (bpf_obj_pin(bpf_map__fd(map), pin.c_str()) != 0) {
+        return fail_errno(errno, "pin map " + name + " at " + pin.string());
+      }
+      undo.add([pin] { ::unlink(pin.c_str()); });
+    }
+    if (auto ok = let_read(pin, options.readers); !ok) return ok;
+    auto info = info_of(bpf_map__fd(map), name);
+    if (!info) return tl::unexpected(info.error());
+    maps_.push_back({name, pin, info->id, info->type, info->key_size, info->value_size,
+                     info->max_entries, info->btf_key_type_id, info->btf_value_type_id,
+                     info->btf_id});
+  }
+  program_pin_ = options.pin_dir / NFBPF_PIN_PROGRAM;
+  if (bpf_obj_pin(program_fd(), program_pin_.c_str()) != 0) {
+    const int err = errno;
+    return fail_errno(err, "pin the program at " + program_pin_.string() +
+                               (err == EEXIST ? ", where one is already: detach first" : ""));
+  }
+  undo.add([pin = program_pin_] { ::unlink(pin.c_str()); });
+  return {};
+}
+
+Result<LoadedObject> LoadedObject::load(const ObjectOptions& options, Undo& undo) {
+  libbpf_set_print(keep_libbpf_line);
+  libbpf_log().clear();
+  std::error_code ec;
+  if (!fs::exists(options.file, ec)) {
+    return fail("object " + options.file.string() +
+                " does not exist: give a *.bpf.o with --object, or its folder with --object-dir");
+  }
+  bpf_object* raw = bpf_object__open_file(options.file.c_str(), nullptr);
+  if (raw == nullptr) {
+    const int err = errno;
+    return fail_errno(err, "open " + options.file.string() + " as a BPF object" + last_cause());
+  }
+  LoadedObject object(raw);
+  if (auto ok = object.prepare(options); !ok) return tl::unexpected(ok.error());
+  if (const int err = bpf_object__load(raw); err != 0) {
+    return fail_errno(err, "the kernel refused " + options.file.string() + last_cause());
+  }
+  if (auto ok = object.pin(options, undo); !ok) return tl::unexpected(ok.error());
+  return object;
+}
+
+int LoadedObject::program_fd() const {
+  return bpf_program__fd(bpf_object__next_program(object_.get(), nullptr));
+}
+
+Result<ProgramInfo> LoadedObject::program() const {
+  bpf_prog_info info{};
+  __u32 length = sizeof(info);
+  if (bpf_obj_get_info_by_fd(program_fd(), &info, &length) != 0) {
+    return fail_errno(errno, "info of the program");
+  }
+  ProgramInfo program{info.name, info.id, {}};
+  for (const unsigned char byte : info.tag) {
+    std::array<char, 3> hex{};
+    std::snprintf(hex.data(), hex.size(), "%02x", byte);
+    program.tag += hex.data();
+  }
+  return program;
+}
+
+}  // namespace nfbpf::loader

@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <bpf/libbpf.h>
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "loader/bpffs.h"
+#include "loader/undo.h"
+
+namespace nfbpf::loader {
+
+// How a program meets packets: run by the module (and by xt_bpf), or by the in-tree link.
+enum class Entry { kSocket, kNetfilter };
+
+struct ObjectOptions {
+  std::filesystem::path file;
+  Entry entry = Entry::kSocket;
+  std::filesystem::path pin_dir;
+  Readers readers;
+  std::optional<std::uint32_t> max_pairs;  // rows per address family; the object's own by default
+  bool count_loopback = false;
+};
+
+// A map as the manifest tells of it. All sizes in bytes.
+struct PinnedMap {
+  std::string name;
+  std::filesystem::path pin;
+  std::uint32_t id, type, key_size, value_size, max_entries, key_type_id, value_type_id, btf_id;
+};
+
+struct ProgramInfo {
+  std::string name;
+  std::uint32_t id = 0;
+  std::string tag;  // hex, of the instructions
+};
+
+// An object whose program is in the kernel and pinned, with its maps.
+class LoadedObject {
+ public:
+  // Opens, checks, loads and pins. Pinned maps of the same layout are used again, so counters go
+  // on; another layout under our pin name is refused. `undo` takes back what this call pinned.
+  static Result<LoadedObject> load(const ObjectOptions& options, Undo& undo);
+
+  [[nodiscard]] int program_fd() const;
+  [[nodiscard]] const std::filesystem::path& program_pin() const { return program_pin_; }
+  [[nodiscard]] const std::vector<PinnedMap>& maps() const { return maps_; }
+  [[nodiscard]] Result<ProgramInfo> program() const;
+
+ private:
+  struct Close {
+    void operator()(bpf_object* object) const { bpf_object__close(object); }
+  };
+  explicit LoadedObject(bpf_object* object) : object_(object) {}
+
+  Result<void> prepare(const ObjectOptions& options);
+  Result<void> pin(const ObjectOptions& options, Undo& undo);
+
+  std::unique_ptr<bpf_object, Close> object_;
+  std::filesystem::path program_pin_;
+  std::vector<PinnedMap> maps_;
+};
+
+}  // namespace nfbpf::loader
