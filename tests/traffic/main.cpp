@@ -1,0 +1,195 @@
+// SPDX-License-Identifier: Apache-2.0
+// nfbpf-traffic: sends a counted number of packets, for tests only. Prints "PACKETS BYTES", bytes
+// being those of the IP packets, so that a test compares them with what was counted elsewhere.
+// Sends to loopback, or to addresses inside the network namespace that the test made.
+#include <arpa/inet.h>
+#include <netinet/icmp6.h>
+#include <netinet/in.h>
+#include <netinet/ip_icmp.h>
+#include <netinet/udp.h>
+#include <sched.h>
+#include <sys/socket.h>
+
+#include <CLI/CLI.hpp>
+#include <atomic>
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "base/unique_fd.h"
+
+namespace {
+
+struct Address {
+  sockaddr_storage storage{};
+  socklen_t length = 0;
+  [[nodiscard]] bool ipv6() const { return storage.ss_family == AF_INET6; }
+  [[nodiscard]] std::size_t header() const { return ipv6() ? 40 : 20; }
+};
+
+struct Load {
+  std::string to;
+  std::uint16_t port = 9;  // discard, RFC 863
+  std::uint64_t count = 1;
+  std::size_t payload = 16;
+  unsigned gso_segment = 0;  // UDP_SEGMENT: bytes per segment, 0 for none
+  std::vector<int> cpus;     // one thread on each; none: one thread anywhere
+  std::string type = "request";
+};
+
+[[noreturn]] void die(const std::string& what) {
+  std::fprintf(stderr, "nfbpf-traffic: %s: %s\n", what.c_str(), std::strerror(errno));
+  std::exit(1);
+}
+
+Address parse(const std::string& text, std::uint16_t port) {
+  Address address;
+  auto* v4 = reinterpret_cast<sockaddr_in*>(&address.storage);
+  auto* v6 = reinterpret_cast<sockaddr_in6*>(&address.storage);
+  if (::inet_pton(AF_INET, text.c_str(), &v4->sin_addr) == 1) {
+    v4->sin_family = AF_INET;
+    v4->sin_port = htons(port);
+    address.length = sizeof(*v4);
+  } else if (::inet_pton(AF_INET6, text.c_str(), &v6->sin6_addr) == 1) {
+    v6->sin6_family = AF_INET6;
+    v6->sin6_port = htons(port);
+    address.length = sizeof(*v6);
+  } else {
+    errno = EINVAL;
+    die("address " + text);
+  }
+  return address;
+}
+
+void pin_to(int cpu) {
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  CPU_SET(cpu, &set);
+  if (::sched_setaffinity(0, sizeof(set), &set) != 0) die("pin to CPU " + std::to_string(cpu));
+}
+
+nfbpf::UniqueFd udp_socket(const Address& to, const Load& load) {
+  nfbpf::UniqueFd fd(::socket(to.storage.ss_family, SOCK_DGRAM, 0));
+  if (!fd) die("socket");
+  const int segment = static_cast<int>(load.gso_segment);
+  if (segment != 0 &&
+      ::setsockopt(fd.get(), SOL_UDP, UDP_SEGMENT, &segment, sizeof(segment)) != 0) {
+    die("UDP_SEGMENT " + std::to_string(segment));
+  }
+  if (::connect(fd.get(), reinterpret_cast<const sockaddr*>(&to.storage), to.length) != 0) {
+    die("connect to " + load.to);
+  }
+  return fd;
+}
+
+nfbpf::UniqueFd icmp_socket(const Address& to, const Load& load) {
+  nfbpf::UniqueFd fd(::socket(to.storage.ss_family, SOCK_RAW,
+                              to.ipv6() ? int{IPPROTO_ICMPV6} : int{IPPROTO_ICMP}));
+  if (!fd) die("raw socket");
+  // Nothing is read here: a full receive queue would only cost memory.
+  const int small = 1;
+  ::setsockopt(fd.get(), SOL_SOCKET, SO_RCVBUF, &small, sizeof(small));
+  Address target = to;
+  reinterpret_cast<sockaddr_in*>(&target.storage)->sin_port = 0;
+  if (::connect(fd.get(), reinterpret_cast<const sockaddr*>(&target.storage), to.length) != 0) {
+    die("connect to " + load.to);
+  }
+  return fd;
+}
+
+// RFC 792, RFC 4443. The kernel fills in the checksum of ICMPv6.
+std::vector<unsigned char> icmp_message(const Address& to, const Load& load) {
+  std::vector<unsigned char> message(8 + load.payload);
+  const bool reply = load.type == "reply";
+  if (to.ipv6()) {
+    message[0] = reply ? ICMP6_ECHO_REPLY : ICMP6_ECHO_REQUEST;
+    return message;
+  }
+  message[0] = reply ? ICMP_ECHOREPLY : ICMP_ECHO;
+  // All else is zero, so the sum is the type alone.
+  const std::uint16_t sum = static_cast<std::uint16_t>(~(message[0] << 8));
+  message[2] = static_cast<unsigned char>(sum >> 8);
+  message[3] = static_cast<unsigned char>(sum & 0xff);
+  return message;
+}
+
+// Blocks while the socket's buffer is full; ENOBUFS is a full queue below, and is tried again.
+std::uint64_t send_all(int fd, const std::vector<unsigned char>& message, std::uint64_t count) {
+  std::uint64_t sent = 0;
+  while (sent < count) {
+    if (::send(fd, message.data(), message.size(), 0) >= 0) {
+      ++sent;
+    } else if (errno != ECONNREFUSED && errno != EINTR) {
+      // ECONNREFUSED reports an earlier packet's ICMP answer; this one was not sent.
+      die("send");
+    }
+  }
+  return sent;
+}
+
+template <typename Body>
+std::uint64_t on_cpus(const std::vector<int>& cpus, Body body) {
+  if (cpus.empty()) return body();
+  std::atomic<std::uint64_t> sum{0};
+  std::vector<std::thread> threads;
+  for (const int cpu : cpus) {
+    threads.emplace_back([&sum, &body, cpu] {
+      pin_to(cpu);
+      sum += body();
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  return sum;
+}
+
+void report(std::uint64_t messages, const Load& load, const Address& to, std::size_t transport) {
+  const std::size_t headers = to.header() + transport;
+  std::uint64_t segments = 1;
+  if (load.gso_segment != 0) segments = (load.payload + load.gso_segment - 1) / load.gso_segment;
+  std::printf("%llu %llu\n", static_cast<unsigned long long>(messages * segments),
+              static_cast<unsigned long long>(messages * (load.payload + segments * headers)));
+}
+
+void run_udp(const Load& load) {
+  const Address to = parse(load.to, load.port);
+  const std::vector<unsigned char> message(load.payload);
+  const std::uint64_t sent = on_cpus(load.cpus, [&] {
+    return send_all(udp_socket(to, load).get(), message, load.count);
+  });
+  report(sent, load, to, 8);
+}
+
+void run_icmp(const Load& load) {
+  const Address to = parse(load.to, 0);
+  const auto message = icmp_message(to, load);
+  const std::uint64_t sent = on_cpus(load.cpus, [&] {
+    return send_all(icmp_socket(to, load).get(), message, load.count);
+  });
+  report(sent, load, to, 8);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  Load load;
+  CLI::App app{"Sends a counted number of packets."};
+  app.require_subcommand(1);
+  app.fallthrough();
+  app.add_option("--to", load.to, "address")->required();
+  app.add_option("--count", load.count, "messages per thread")->capture_default_str();
+  app.add_option("--payload", load.payload, "bytes behind the UDP or ICMP header")
+      ->capture_default_str();
+  app.add_option("--cpu", load.cpus, "a thread on each of these CPUs")->delimiter(',');
+  CLI::App* udp = app.add_subcommand("udp", "UDP datagrams");
+  udp->add_option("--port", load.port)->capture_default_str();
+  udp->add_option("--gso-segment", load.gso_segment, "let the kernel cut the payload (UDP_SEGMENT)");
+  CLI::App* icmp = app.add_subcommand("icmp", "ICMP or ICMPv6 echo messages from a raw socket");
+  icmp->add_option("--type", load.type)->check(CLI::IsMember({"request", "reply"}));
+  CLI11_PARSE(app, argc, argv);
+  if (udp->parsed()) run_udp(load);
+  if (icmp->parsed()) run_icmp(load);
+  return 0;
+}
