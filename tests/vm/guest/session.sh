@@ -1,0 +1,39 @@
+#!/bin/bash
+# By hand, with standard tools: pin a program, load the module, ping, unload.
+. "$NFBPF_TESTS/lib.sh"
+
+pins=/sys/fs/bpf/session
+
+# Lines of the kernel log since the marker, "nfbpf: SRC -> DST" of one direction.
+logged() { dmesg | sed "1,/session begins $1/d" | grep -c "nfbpf: $2 -> $3\$" || true; }
+
+packets() { # MAP DIRECTION
+    map_sum "$pins/maps/$1" packets ".direction == \"NFBPF_DIRECTION_$2\" and .protocol == $3"
+}
+
+one_session() { # MAP PROTOCOL FROM TO
+    mkdir -p $pins/maps
+    bpftool prog load "$NFBPF_BPF/traffic.bpf.o" $pins/program type socket pinmaps $pins/maps 2>/dev/null
+    echo "session begins $1" >/dev/kmsg
+    modprobe nfbpf bpf_path=$pins/program log=match
+    ping -c 4 -i 0.2 -q "$4" >/dev/null
+    assert_eq "sent, by the map" 4 "$(packets "$1" OUT "$2")"
+    assert_eq "received, by the map" 4 "$(packets "$1" IN "$2")"
+    assert_eq "lines $3 -> $4" 4 "$(logged "$1" "$3" "$4")"
+    assert_eq "lines $4 -> $3" 4 "$(logged "$1" "$4" "$3")"
+    assert_eq "references" 0 "$(cat /sys/module/nfbpf/refcnt)"
+    rmmod nfbpf
+    [ ! -e /sys/module/nfbpf ] || fail "rmmod left /sys/module/nfbpf"
+    rm -r $pins
+}
+
+# Neighbours are asked for beforehand: their ICMPv6 must not be among the four.
+ping -c 1 -q 10.0.2.2 >/dev/null
+ping -c 1 -q fec0::2 >/dev/null
+
+step "IPv4"
+one_session nfbpf_ipv4 1 10.0.2.15 10.0.2.2
+
+step "IPv6"
+sleep 5 # the log's rate limit lets ten lines through in five seconds
+one_session nfbpf_ipv6 58 fec0::15 fec0::2
