@@ -1,5 +1,6 @@
 #!/bin/bash
 # The loop itself: kernel, mounts, tools, network, topologies. Needs nothing of ours.
+# shellcheck source=tests/vm/guest/lib.sh
 . "$NFBPF_TESTS/lib.sh"
 
 step "kernel"
