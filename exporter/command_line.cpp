@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "command_line.h"
+
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <vector>
+
+namespace nfbpf {
+namespace {
+
+// The flags as they were given; empty where they were not.
+struct Flags {
+  std::string config_file;
+  bool config_check = false;
+  std::vector<std::string> listen_addresses;
+  std::string telemetry_path;
+  std::string sysfs = "/sys";
+  std::string procfs = "/proc";
+  std::string log_level;
+  std::string log_format;
+};
+
+void add_flags(CLI::App& app, Flags& flags, const std::string& version) {
+  app.set_version_flag("--version", version);
+  app.add_option("--config.file", flags.config_file, "YAML configuration; flags win over it");
+  app.add_flag("--config.check", flags.config_check,
+               "Check flags and configuration, say what is wrong, and end");
+  app.add_option("--web.listen-address", flags.listen_addresses,
+                 std::string("Address to listen on, such as ") + http::kAddressesAllowed +
+                     "; repeatable [" + config::kDefaultListenAddress + "]")
+      ->allow_extra_args(false);
+  app.add_option("--web.telemetry-path", flags.telemetry_path,
+                 std::string("Path of the metrics [") + config::kDefaultTelemetryPath + "]");
+  app.add_option("--path.sysfs", flags.sysfs, "Where sysfs is mounted")->capture_default_str();
+  app.add_option("--path.procfs", flags.procfs, "Where procfs is mounted")->capture_default_str();
+  app.add_option("--log.level", flags.log_level,
+                 std::string("Least severe messages to log: ") + config::kLogLevels + " [info]");
+  app.add_option("--log.format", flags.log_format,
+                 std::string("Format of log lines: ") + config::kLogFormats + " [logfmt]");
+}
+
+Result<void> apply_addresses(const Flags& flags, config::Config& config) {
+  if (flags.listen_addresses.empty()) return {};
+  config.listen_addresses.clear();
+  for (const std::string& text : flags.listen_addresses) {
+    auto address = http::ListenAddress::parse(text);
+    if (!address) return fail("--web.listen-address: " + address.error().what);
+    config.listen_addresses.push_back(std::move(*address));
+  }
+  return {};
+}
+
+Result<void> apply_log(const Flags& flags, config::Config& config) {
+  const auto refuse = [](const char* flag, const std::string& value, const char* allowed) {
+    return fail(std::string(flag) + ": has \"" + value + "\", allowed is " + allowed);
+  };
+  if (!flags.log_level.empty()) {
+    const auto level = config::log_level_of(flags.log_level);
+    if (!level) return refuse("--log.level", flags.log_level, config::kLogLevels);
+    config.log_level = *level;
+  }
+  if (!flags.log_format.empty()) {
+    const auto format = config::log_format_of(flags.log_format);
+    if (!format) return refuse("--log.format", flags.log_format, config::kLogFormats);
+    config.log_format = *format;
+  }
+  return {};
+}
+
+Result<Settings> settings_of(const Flags& flags) {
+  Settings settings;
+  settings.config = config::Config::defaults();
+  if (!flags.config_file.empty()) {
+    auto loaded = config::load(flags.config_file);
+    if (!loaded) return tl::unexpected(loaded.error());
+    settings.config = std::move(*loaded);
+  }
+  if (auto ok = apply_addresses(flags, settings.config); !ok) return tl::unexpected(ok.error());
+  if (auto ok = apply_log(flags, settings.config); !ok) return tl::unexpected(ok.error());
+  if (!flags.telemetry_path.empty()) {
+    if (auto ok = http::check_telemetry_path(flags.telemetry_path); !ok)
+      return fail("--web.telemetry-path: " + ok.error().what);
+    settings.config.telemetry_path = flags.telemetry_path;
+  }
+  settings.sysfs = flags.sysfs;
+  settings.procfs = flags.procfs;
+  return settings;
+}
+
+}  // namespace
+
+Result<CommandLine> read_command_line(int argc, const char* const* argv,
+                                      const std::string& version) {
+  CLI::App app{"Exports the traffic counters of nfbpf's BPF maps to Prometheus.", "nfbpf_exporter"};
+  Flags flags;
+  try {
+    add_flags(app, flags, version);
+    app.parse(argc, argv);
+  } catch (const CLI::Success& e) {  // --help and --version
+    return CommandLine{std::nullopt, app.exit(e)};
+  } catch (const CLI::Error& e) {
+    return fail(std::string(e.what()) + "; see --help");
+  }
+  auto settings = settings_of(flags);
+  if (!settings) return tl::unexpected(settings.error());
+  if (flags.config_check) {
+    std::puts("configuration is valid");
+    return CommandLine{std::nullopt, 0};
+  }
+  return CommandLine{std::move(*settings), 0};
+}
+
+}  // namespace nfbpf

@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <filesystem>
+#include <optional>
+#include <string>
+
+#include "base/result.h"
+#include "config/config.h"
+
+namespace nfbpf {
+
+// What the command line and the configuration file come to; flags win over the file.
+struct Settings {
+  config::Config config;
+  std::filesystem::path sysfs = "/sys";
+  std::filesystem::path procfs = "/proc";
+};
+
+// Either settings to run with, or that the command line has been answered (--help, --version,
+// --config.check) and the process ends with this status.
+struct CommandLine {
+  std::optional<Settings> settings;
+  int exit_status = 0;
+};
+
+// `version` is the text of --version. Answers go to stdout; an error is for the caller to print.
+[[nodiscard]] Result<CommandLine> read_command_line(int argc, const char* const* argv,
+                                                    const std::string& version);
+
+}  // namespace nfbpf

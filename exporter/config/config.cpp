@@ -1,0 +1,240 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "config/config.h"
+
+#include <abi/nfbpf.h>
+#include <yaml-cpp/yaml.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <fstream>
+#include <sstream>
+
+#include "config/nearest.h"
+
+namespace nfbpf::config {
+namespace {
+
+// Where we are in a file: what every error begins with.
+struct Place {
+  const std::string& file;
+  std::string key;  // dotted
+  YAML::Mark mark;
+
+  [[nodiscard]] tl::unexpected<Error> refuse(const std::string& what) const {
+    std::string at = file;
+    if (!mark.is_null())
+      at += ":" + std::to_string(mark.line + 1) + ":" + std::to_string(mark.column + 1);
+    return fail(at + ": " + (key.empty() ? "" : key + ": ") + what);
+  }
+};
+
+std::string kind_of(const YAML::Node& node) {
+  switch (node.Type()) {
+    case YAML::NodeType::Map:
+      return "a mapping";
+    case YAML::NodeType::Sequence:
+      return "a list";
+    case YAML::NodeType::Scalar:
+      return "\"" + node.Scalar() + "\"";
+    default:
+      return "nothing";
+  }
+}
+
+Result<std::string> scalar(const Place& place, const YAML::Node& node, const std::string& allowed) {
+  if (!node.IsScalar() || node.Scalar().empty())
+    return place.refuse("has " + kind_of(node) + ", allowed is " + allowed);
+  return node.Scalar();
+}
+
+Result<void> set_directory(const Place& place, const YAML::Node& node,
+                           std::filesystem::path& target) {
+  const std::string allowed = "an absolute path";
+  const auto text = scalar(place, node, allowed);
+  if (!text) return tl::unexpected(text.error());
+  if (text->front() != '/') return place.refuse("has \"" + *text + "\", allowed is " + allowed);
+  target = *text;
+  return {};
+}
+
+template <typename Enum>
+Result<void> set_word(const Place& place, const YAML::Node& node, const char* allowed,
+                      std::optional<Enum> (*of)(std::string_view), Enum& target) {
+  const auto word = scalar(place, node, allowed);
+  if (!word) return tl::unexpected(word.error());
+  const auto value = of(*word);
+  if (!value) return place.refuse("has \"" + *word + "\", allowed is " + allowed);
+  target = *value;
+  return {};
+}
+
+// One setting: its key, and how a node of the file becomes a value.
+struct Key {
+  const char* name;
+  Result<void> (*apply)(const Place&, const YAML::Node&, Config&);
+};
+
+Result<void> set_listen_addresses(const Place& place, const YAML::Node& node, Config& config) {
+  const std::string allowed = std::string("a list of addresses such as ") + http::kAddressesAllowed;
+  if (!node.IsSequence() || node.size() == 0)
+    return place.refuse("has " + kind_of(node) + ", allowed is " + allowed);
+  config.listen_addresses.clear();
+  for (std::size_t i = 0; i < node.size(); ++i) {
+    const Place entry{place.file, place.key + "[" + std::to_string(i) + "]", node[i].Mark()};
+    const auto text = scalar(entry, node[i], http::kAddressesAllowed);
+    if (!text) return tl::unexpected(text.error());
+    auto address = http::ListenAddress::parse(*text);
+    if (!address) return entry.refuse(address.error().what);
+    if (std::ranges::find(config.listen_addresses, *address) != config.listen_addresses.end())
+      return entry.refuse("\"" + *text + "\" stands in the list twice");
+    config.listen_addresses.push_back(std::move(*address));
+  }
+  return {};
+}
+
+Result<void> set_telemetry_path(const Place& place, const YAML::Node& node, Config& config) {
+  const auto text = scalar(place, node, "a path such as /metrics");
+  if (!text) return tl::unexpected(text.error());
+  if (auto ok = http::check_telemetry_path(*text); !ok) return place.refuse(ok.error().what);
+  config.telemetry_path = *text;
+  return {};
+}
+
+constexpr std::array<Key, 6> kKeys = {{
+    {"pin_dir",
+     [](const Place& p, const YAML::Node& n, Config& c) { return set_directory(p, n, c.pin_dir); }},
+    {"run_dir",
+     [](const Place& p, const YAML::Node& n, Config& c) { return set_directory(p, n, c.run_dir); }},
+    {"web.listen_addresses", set_listen_addresses},
+    {"web.telemetry_path", set_telemetry_path},
+    {"log.level", [](const Place& p, const YAML::Node& n,
+                     Config& c) { return set_word(p, n, kLogLevels, log_level_of, c.log_level); }},
+    {"log.format",
+     [](const Place& p, const YAML::Node& n, Config& c) {
+       return set_word(p, n, kLogFormats, log_format_of, c.log_format);
+     }},
+}};
+
+bool is_section(const std::string& path) {
+  return std::ranges::any_of(
+      kKeys, [&](const Key& key) { return std::string_view(key.name).starts_with(path + "."); });
+}
+
+tl::unexpected<Error> refuse_unknown(const Place& place) {
+  auto known = known_keys();
+  for (const Key& key : kKeys) {
+    const std::string_view name = key.name;
+    if (const auto dot = name.find('.'); dot != std::string_view::npos)
+      known.emplace_back(name.substr(0, dot));
+  }
+  const auto meant = nearest(place.key, known);
+  std::string what = "is no key of this file";
+  if (meant) return place.refuse(what + "; did you mean " + *meant + "?");
+  what += "; known are";
+  for (const Key& key : kKeys)
+    what += std::string(key.name == kKeys[0].name ? " " : ", ") + key.name;
+  return place.refuse(what);
+}
+
+Result<void> apply_map(const std::string& file, const YAML::Node& map, const std::string& prefix,
+                       Config& config);
+
+Result<void> apply_entry(const Place& place, const YAML::Node& value, Config& config) {
+  const auto key = std::ranges::find_if(kKeys, [&](const Key& k) { return place.key == k.name; });
+  if (key != kKeys.end()) return key->apply({place.file, place.key, value.Mark()}, value, config);
+  if (!is_section(place.key)) return refuse_unknown(place);
+  if (!value.IsMap())
+    return Place{place.file, place.key, value.Mark()}.refuse("has " + kind_of(value) +
+                                                             ", allowed is a mapping");
+  return apply_map(place.file, value, place.key, config);
+}
+
+Result<void> apply_map(const std::string& file, const YAML::Node& map, const std::string& prefix,
+                       Config& config) {
+  std::vector<std::string> seen;
+  for (const auto& entry : map) {
+    const YAML::Node& name = entry.first;
+    const Place place{file, prefix.empty() ? "" : prefix, name.Mark()};
+    if (!name.IsScalar()) return place.refuse("a key is " + kind_of(name) + ", allowed is a word");
+    const Place here{file, prefix.empty() ? name.Scalar() : prefix + "." + name.Scalar(),
+                     name.Mark()};
+    if (std::ranges::find(seen, here.key) != seen.end()) return here.refuse("stands here twice");
+    seen.push_back(here.key);
+    if (auto ok = apply_entry(here, entry.second, config); !ok) return ok;
+  }
+  return {};
+}
+
+Result<Config> config_of(const YAML::Node& root, const std::string& name) {
+  Config config = Config::defaults();
+  if (root.IsNull()) return config;  // an empty file: all defaults
+  if (!root.IsMap())
+    return Place{name, "", root.Mark()}.refuse("has " + kind_of(root) +
+                                               ", allowed is a mapping of keys");
+  if (auto ok = apply_map(name, root, "", config); !ok) return tl::unexpected(ok.error());
+  return config;
+}
+
+// A configuration is a few KB; a file of this size was named by mistake.
+constexpr std::uintmax_t kMaxBytes = std::uintmax_t{16} << 20U;
+
+}  // namespace
+
+std::optional<LogLevel> log_level_of(std::string_view word) {
+  if (word == "debug") return LogLevel::kDebug;
+  if (word == "info") return LogLevel::kInfo;
+  if (word == "warn") return LogLevel::kWarn;
+  if (word == "error") return LogLevel::kError;
+  return std::nullopt;
+}
+
+std::optional<LogFormat> log_format_of(std::string_view word) {
+  if (word == "logfmt") return LogFormat::kLogfmt;
+  if (word == "json") return LogFormat::kJson;
+  return std::nullopt;
+}
+
+Config Config::defaults() {
+  Config config;
+  config.run_dir = NFBPF_RUN_DIR_DEFAULT;
+  config.listen_addresses = {{http::ListenAddress::Family::kAny, "", 9987}};
+  config.telemetry_path = kDefaultTelemetryPath;
+  return config;
+}
+
+std::vector<std::string> known_keys() {
+  std::vector<std::string> keys;
+  for (const Key& key : kKeys) keys.emplace_back(key.name);
+  return keys;
+}
+
+Result<Config> parse(const std::string& text, const std::string& name) {
+  try {
+    const auto documents = YAML::LoadAll(text);
+    if (documents.size() > 1)
+      return Place{name, "", documents[1].Mark()}.refuse(
+          "a second document begins; one is allowed");
+    return config_of(documents.empty() ? YAML::Node() : documents[0], name);
+  } catch (const YAML::Exception& e) {
+    return Place{name, "", e.mark}.refuse("is not YAML: " + e.msg);
+  }
+}
+
+Result<Config> load(const std::filesystem::path& file) {
+  std::error_code code;
+  if (std::filesystem::is_directory(file, code))
+    return fail(file.string() + ": is a directory; name a YAML file");
+  errno = 0;
+  const std::ifstream in(file);
+  if (!in) return fail_errno(errno, file.string() + ": cannot read the configuration");
+  const auto size = std::filesystem::file_size(file, code);
+  if (!code && size > kMaxBytes)
+    return fail(file.string() + ": has " + std::to_string(size) + " bytes, at most " +
+                std::to_string(kMaxBytes) + " are read");
+  std::ostringstream text;
+  text << in.rdbuf();
+  return parse(text.str(), file.string());
+}
+
+}  // namespace nfbpf::config

@@ -1,0 +1,33 @@
+# The exporter: every stage from the map to the page, and the program that joins them.
+include(${PROJECT_SOURCE_DIR}/cmake/civetweb.cmake)
+
+add_subdirectory(traffic)
+add_subdirectory(reader)
+add_subdirectory(exposition)
+add_subdirectory(http)
+add_subdirectory(config)
+
+find_package(Git QUIET)
+set(NFBPF_REVISION unknown)
+if(GIT_FOUND)
+  execute_process(COMMAND ${GIT_EXECUTABLE} rev-parse --short=12 HEAD
+    WORKING_DIRECTORY ${PROJECT_SOURCE_DIR} OUTPUT_VARIABLE git_revision
+    OUTPUT_STRIP_TRAILING_WHITESPACE ERROR_QUIET RESULT_VARIABLE git_failed)
+  if(NOT git_failed)
+    set(NFBPF_REVISION ${git_revision})
+  endif()
+endif()
+
+# The parts of main that tests want too.
+add_library(nfbpf_command_line STATIC command_line.cpp logging.cpp)
+target_link_libraries(nfbpf_command_line
+  PUBLIC nfbpf_config spdlog::spdlog PRIVATE CLI11::CLI11 nlohmann_json::nlohmann_json nfbpf_flags)
+target_include_directories(nfbpf_command_line PUBLIC ${PROJECT_SOURCE_DIR}/exporter)
+
+add_executable(nfbpf_exporter main.cpp)
+target_compile_definitions(nfbpf_exporter PRIVATE
+  NFBPF_VERSION="${PROJECT_VERSION}" NFBPF_REVISION="${NFBPF_REVISION}"
+  NFBPF_COMPILER="${CMAKE_CXX_COMPILER_ID} ${CMAKE_CXX_COMPILER_VERSION}")
+target_link_libraries(nfbpf_exporter
+  PRIVATE nfbpf_command_line nfbpf_reader nfbpf_http nfbpf_flags)
+install(TARGETS nfbpf_exporter RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})

@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <string_view>
+
+#include "exposition/page.h"
+
+namespace nfbpf::exposition {
+
+enum class MetricType : std::uint8_t { kCounter, kGauge };
+
+// What two exposition formats write differently: the head of a family, the end of the page and the
+// content type. Samples of counters and gauges are the same bytes in both.
+class Dialect {
+ public:
+  Dialect() = default;
+  Dialect(const Dialect&) = delete;
+  Dialect& operator=(const Dialect&) = delete;
+  virtual ~Dialect() = default;
+
+  [[nodiscard]] virtual std::string_view content_type() const = 0;
+  // `name` of a counter has its _total.
+  virtual void head(Page& page, std::string_view name, MetricType type,
+                    std::string_view help) const = 0;
+  virtual void end(Page& page) const = 0;
+};
+
+// Prometheus text format 0.0.4 (prometheus.io/docs/instrumenting/exposition_formats).
+class TextDialect final : public Dialect {
+ public:
+  [[nodiscard]] std::string_view content_type() const override {
+    return "text/plain; version=0.0.4; charset=utf-8";
+  }
+  void head(Page& page, std::string_view name, MetricType type,
+            std::string_view help) const override;
+  void end(Page&) const override {}
+};
+
+}  // namespace nfbpf::exposition

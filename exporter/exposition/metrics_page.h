@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <filesystem>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+
+#include "exposition/dialect.h"
+#include "exposition/page.h"
+#include "exposition/self_metrics.h"
+#include "traffic/snapshot.h"
+
+namespace nfbpf::exposition {
+
+// The page at /metrics: takes a snapshot, then renders it. Threads may come at once.
+class MetricsPage {
+ public:
+  MetricsPage(traffic::SnapshotSource& source, const Build& build, std::filesystem::path procfs);
+
+  // Families by name. A snapshot that is not complete gives the page without the failed collector's
+  // series.
+  void write(Sink& sink, const Dialect& dialect);
+
+  // Whether a snapshot taken now is complete; else why not. Logs like write().
+  [[nodiscard]] Result<void> ready();
+
+ private:
+  std::shared_ptr<const traffic::Snapshot> take();
+  void log_changes(const traffic::Snapshot& snapshot);
+  void log_skipped(const std::vector<traffic::SkippedMap>& skipped);
+
+  traffic::SnapshotSource& source_;
+  SelfMetrics self_;
+  std::mutex log_mutex_;
+  std::map<std::string, std::string>
+      logged_;  // by collector or map: the error that was logged last
+};
+
+}  // namespace nfbpf::exposition

@@ -1,0 +1,197 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "exposition/self_metrics.h"
+
+#include <prometheus/counter.h>
+#include <prometheus/gauge.h>
+#include <prometheus/metric_family.h>
+#include <prometheus/registry.h>
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <mutex>
+
+#include "exposition/label_text.h"
+#include "exposition/process_metrics.h"
+
+namespace nfbpf::exposition {
+namespace {
+
+using prometheus::ClientMetric;
+using prometheus::Labels;
+using prometheus::MetricFamily;
+
+// Families that are made anew from each snapshot; their label values come and go with what is
+// loaded.
+class FromSnapshot {
+ public:
+  void gauge(const char* name, const char* help,
+             const std::vector<std::pair<Labels, double>>& samples) {
+    MetricFamily family{name, help, prometheus::MetricType::Gauge, {}};
+    for (const auto& [labels, value] : samples) {
+      ClientMetric metric;
+      for (const auto& [label, text] : labels) metric.label.push_back({label, text});
+      metric.gauge.value = value;
+      family.metric.push_back(std::move(metric));
+    }
+    if (!family.metric.empty()) families_.push_back(std::move(family));
+  }
+  [[nodiscard]] std::vector<MetricFamily> take() { return std::move(families_); }
+
+ private:
+  std::vector<MetricFamily> families_;
+};
+
+void add_collections(FromSnapshot& out, const traffic::Snapshot& snapshot) {
+  std::vector<std::pair<Labels, double>> seconds;
+  std::vector<std::pair<Labels, double>> success;
+  for (const traffic::Collection& c : snapshot.collections) {
+    seconds.push_back({{{"collector", c.collector}}, c.seconds});
+    success.push_back({{{"collector", c.collector}}, c.failure ? 0.0 : 1.0});
+  }
+  out.gauge("nfbpf_up",
+            "Whether every collector succeeded, so that the traffic series are complete.",
+            {{{}, snapshot.complete() ? 1.0 : 0.0}});
+  out.gauge("nfbpf_scrape_duration_seconds", "Time that a collector took for this scrape.",
+            seconds);
+  out.gauge("nfbpf_scrape_success", "Whether a collector succeeded.", success);
+}
+
+void add_maps(FromSnapshot& out, const traffic::Snapshot& snapshot, std::size_t skipped) {
+  std::vector<std::pair<Labels, double>> entries;
+  std::vector<std::pair<Labels, double>> capacity;
+  for (const traffic::Table& table : snapshot.tables) {
+    if (table.capacity() == 0) continue;
+    const Labels labels{{"map", table.layout().map}};
+    entries.push_back({labels, static_cast<double>(table.rows())});
+    capacity.push_back({labels, static_cast<double>(table.capacity())});
+  }
+  out.gauge("nfbpf_map_entries", "Rows in use of a BPF map.", entries);
+  out.gauge("nfbpf_map_capacity", "Rows that a BPF map can hold.", capacity);
+  out.gauge("nfbpf_maps_skipped", "Maps that are loaded and have a layout that cannot be shown.",
+            {{{}, static_cast<double>(skipped)}});
+}
+
+void add_origin(FromSnapshot& out, const traffic::Snapshot& snapshot) {
+  if (!snapshot.origin) return;
+  const auto& [datapath, program, loaded_at] = *snapshot.origin;
+  out.gauge("nfbpf_datapath_info", "How packets reach the program, and why it is that way.",
+            {{{{"datapath", datapath.name}, {"reason", datapath.reason}}, 1}});
+  out.gauge("nfbpf_program_info", "The BPF program that is attached.",
+            {{{{"name", program.name},
+               {"id", program.id},
+               {"tag", program.tag},
+               {"object", program.object},
+               {"abi", program.abi}},
+              1}});
+  out.gauge("nfbpf_program_load_time_seconds", "When the program was loaded, since unix epoch.",
+            {{{}, loaded_at}});
+}
+
+// A whole number without an exponent, which to_chars would take for the shorter 1.7e+09.
+void write_number(Page& page, double value) {
+  constexpr double kExact = 9007199254740992;  // 2^53: every whole number up to here is a double
+  if (value == std::floor(value) && std::abs(value) <= kExact)
+    page.number(static_cast<std::int64_t>(value));
+  else
+    page.number(value);
+}
+
+void write_sample(Page& page, const MetricFamily& family, const ClientMetric& metric) {
+  page.text(family.name);
+  char before = '{';
+  for (const auto& [name, value] : metric.label) {
+    page.put(before);
+    page.text(name);
+    page.text("=\"");
+    write_label_value(page, value);
+    page.put('"');
+    before = ',';
+  }
+  page.text(metric.label.empty() ? " " : "} ");
+  write_number(page, family.type == prometheus::MetricType::Counter ? metric.counter.value
+                                                                    : metric.gauge.value);
+  page.put('\n');
+}
+
+class StringSink final : public Sink {
+ public:
+  [[nodiscard]] bool write(std::string_view chunk) override {
+    text.append(chunk);
+    return true;
+  }
+  std::string text;
+};
+
+SelfMetrics::Rendered rendered(const Dialect& dialect, MetricFamily& family) {
+  // Its own operator<, which is all that prometheus-cpp's label has.
+  for (ClientMetric& metric : family.metric) std::sort(metric.label.begin(), metric.label.end());
+  std::sort(family.metric.begin(), family.metric.end(),
+            [](const ClientMetric& a, const ClientMetric& b) { return a.label < b.label; });
+  StringSink sink;
+  Page page(sink);
+  const bool counter = family.type == prometheus::MetricType::Counter;
+  dialect.head(page, family.name, counter ? MetricType::kCounter : MetricType::kGauge, family.help);
+  for (const ClientMetric& metric : family.metric) write_sample(page, family, metric);
+  page.flush();
+  return {family.name, std::move(sink.text)};
+}
+
+}  // namespace
+
+// What the registry keeps: that which adds up over scrapes, and that which never changes.
+class SelfMetrics::Registered {
+ public:
+  Registered(const Build& build, std::filesystem::path procfs) : process_(std::move(procfs)) {
+    prometheus::BuildGauge()
+        .Name("nfbpf_build_info")
+        .Help("Version of this exporter.")
+        .Register(registry_)
+        .Add({{"version", build.version},
+              {"revision", build.revision},
+              {"compiler", build.compiler}})
+        .Set(1);
+    auto& errors = prometheus::BuildCounter()
+                       .Name("nfbpf_scrape_errors_total")
+                       .Help("Failed collections by what was wrong; the log has the particulars.")
+                       .Register(registry_);
+    for (const char* reason : traffic::kErrorClassNames)
+      errors_.push_back(&errors.Add({{"reason", reason}}));
+  }
+
+  std::vector<MetricFamily> collect(const traffic::Snapshot& snapshot) {
+    const std::lock_guard lock(mutex_);
+    for (const traffic::Collection& c : snapshot.collections)
+      if (c.failure) errors_.at(static_cast<std::size_t>(c.failure->kind))->Increment();
+    auto families = registry_.Collect();
+    std::ranges::move(process_.Collect(), std::back_inserter(families));
+    return families;
+  }
+
+ private:
+  std::mutex mutex_;
+  prometheus::Registry registry_;
+  ProcessMetrics process_;
+  std::vector<prometheus::Counter*> errors_;
+};
+
+SelfMetrics::SelfMetrics(const Build& build, std::filesystem::path procfs)
+    : registered_(std::make_unique<Registered>(build, std::move(procfs))) {}
+SelfMetrics::~SelfMetrics() = default;
+
+std::vector<SelfMetrics::Rendered> SelfMetrics::render(
+    const Dialect& dialect, const traffic::Snapshot& snapshot,
+    const std::vector<traffic::SkippedMap>& rejected) {
+  FromSnapshot fresh;
+  add_collections(fresh, snapshot);
+  add_maps(fresh, snapshot, snapshot.skipped.size() + rejected.size());
+  add_origin(fresh, snapshot);
+  auto families = registered_->collect(snapshot);
+  std::ranges::move(fresh.take(), std::back_inserter(families));
+  std::vector<Rendered> texts;
+  for (MetricFamily& family : families) texts.push_back(rendered(dialect, family));
+  std::ranges::sort(texts, {}, &Rendered::name);
+  return texts;
+}
+
+}  // namespace nfbpf::exposition

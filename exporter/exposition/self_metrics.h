@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "exposition/dialect.h"
+#include "traffic/families.h"
+#include "traffic/snapshot.h"
+
+namespace nfbpf::exposition {
+
+// What this binary is, for nfbpf_build_info.
+struct Build {
+  std::string version;
+  std::string revision;
+  std::string compiler;
+};
+
+// The few families about the exporter itself: kept by a prometheus-cpp registry, written by our
+// dialects.
+class SelfMetrics {
+ public:
+  // The text of one family, head and samples, under its name, so that it can be put among the
+  // others.
+  struct Rendered {
+    std::string name;
+    std::string text;
+  };
+
+  SelfMetrics(const Build& build, std::filesystem::path procfs);
+  SelfMetrics(const SelfMetrics&) = delete;
+  SelfMetrics& operator=(const SelfMetrics&) = delete;
+  ~SelfMetrics();
+
+  // Families by name, as of this snapshot. Threads may come at once.
+  [[nodiscard]] std::vector<Rendered> render(const Dialect& dialect,
+                                             const traffic::Snapshot& snapshot,
+                                             const std::vector<traffic::SkippedMap>& rejected);
+
+ private:
+  class Registered;
+  std::unique_ptr<Registered> registered_;
+};
+
+}  // namespace nfbpf::exposition

@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "exposition/page.h"
+#include "http/listen_address.h"
+
+namespace nfbpf::http {
+
+// What a route answers. The head goes out before `body` runs; body is not run for HEAD.
+struct Response {
+  int status = 200;
+  std::string content_type = "text/plain; charset=utf-8";
+  std::function<void(exposition::Sink&)> body;
+
+  static Response text(int status, std::string text);
+};
+
+struct Request {
+  std::string accept;  // the Accept header, empty when there is none
+};
+
+// A path that is served, for GET and HEAD. Called by many threads at once; must not throw.
+struct Route {
+  std::string path;
+  std::function<Response(const Request&)> answer;
+};
+
+struct ServerOptions {
+  std::vector<ListenAddress> addresses;
+  // Each request and each slow reader holds one thread, so this many bad clients make the rest
+  // wait, and no longer than the time-out below.
+  unsigned threads = 64;
+  // For the whole request to arrive, and for each write to make progress.
+  unsigned timeout_ms = 5000;
+};
+
+// Serves routes until it is destroyed. No files, no CGI; what is no route is 404, other methods are
+// 405.
+class Server {
+ public:
+  static Result<std::unique_ptr<Server>> start(const ServerOptions& options,
+                                               std::vector<Route> routes);
+  Server(const Server&) = delete;
+  Server& operator=(const Server&) = delete;
+  ~Server();
+
+  // As bound: port 0 is replaced by what the kernel chose.
+  [[nodiscard]] const std::vector<ListenAddress>& addresses() const;
+
+ private:
+  class Civetweb;
+  explicit Server(std::unique_ptr<Civetweb> civetweb);
+  std::unique_ptr<Civetweb> civetweb_;
+};
+
+}  // namespace nfbpf::http

@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: Apache-2.0
+// nfbpf_exporter: reads what the BPF programs counted and serves it to Prometheus. Needs no
+// privilege.
+#include <pthread.h>
+#include <spdlog/spdlog.h>
+
+#include <csignal>
+#include <cstdio>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "command_line.h"
+#include "exposition/dialect.h"
+#include "exposition/metrics_page.h"
+#include "http/server.h"
+#include "logging.h"
+#include "reader/pinned_map.h"
+#include "reader/reader.h"
+
+namespace nfbpf {
+namespace {
+
+const exposition::Build kBuild{NFBPF_VERSION, NFBPF_REVISION, NFBPF_COMPILER};
+
+std::string version_text() {
+  return "nfbpf_exporter, version " + kBuild.version + " (revision: " + kBuild.revision +
+         ", compiler: " + kBuild.compiler + ")";
+}
+
+// Signals that end the process are taken by one call, wait_for_end(). Blocked before any thread
+// starts, so that every thread has them blocked.
+sigset_t block_end_signals() {
+  sigset_t signals;
+  sigemptyset(&signals);
+  sigaddset(&signals, SIGTERM);
+  sigaddset(&signals, SIGINT);
+  pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+  return signals;
+}
+
+int wait_for_end(const sigset_t& signals) {
+  int signal = 0;
+  sigwait(&signals, &signal);
+  return signal;
+}
+
+std::string landing_page(const std::string& telemetry_path) {
+  return "<!DOCTYPE html>\n<html lang=\"en\">\n<head><meta "
+         "charset=\"utf-8\"><title>nfbpf_exporter</title></head>\n"
+         "<body>\n<h1>nfbpf_exporter</h1>\n<p>" +
+         version_text() + "</p>\n<p><a href=\"" + telemetry_path +
+         "\">Metrics</a></p>\n</body>\n</html>\n";
+}
+
+std::vector<http::Route> routes(exposition::MetricsPage& page, const std::string& telemetry_path) {
+  static const exposition::TextDialect text;
+  const auto metrics = [&page](const http::Request&) {
+    return http::Response{200, std::string(text.content_type()),
+                          [&page](exposition::Sink& sink) { page.write(sink, text); }};
+  };
+  const auto landing = [html = landing_page(telemetry_path)](const http::Request&) {
+    auto response = http::Response::text(200, html);
+    response.content_type = "text/html; charset=utf-8";
+    return response;
+  };
+  const auto healthy = [](const http::Request&) { return http::Response::text(200, "healthy\n"); };
+  const auto ready = [&page](const http::Request&) {
+    const auto ok = page.ready();
+    return ok ? http::Response::text(200, "ready\n")
+              : http::Response::text(503, "not ready: " + ok.error().what + "\n");
+  };
+  return {{telemetry_path, metrics}, {"/", landing}, {"/-/healthy", healthy}, {"/-/ready", ready}};
+}
+
+Result<void> serve_until_signal(const Settings& settings, const sigset_t& signals) {
+  const auto& config = settings.config;
+  reader::Reader reader({config.run_dir, settings.sysfs},
+                        std::make_unique<reader::PinOpener>(config.pin_dir));
+  exposition::MetricsPage page(reader, kBuild, settings.procfs);
+
+  const auto server = http::Server::start({.addresses = config.listen_addresses},
+                                          routes(page, config.telemetry_path));
+  if (!server) return tl::unexpected(server.error());
+  for (const auto& address : (*server)->addresses())
+    spdlog::info("listening on {}", address.text());
+  // One read now, so that the log says at once what is missing; the rest waits for scrapes.
+  (void)page.ready();
+
+  const int signal = wait_for_end(signals);
+  spdlog::info("ending on {}", signal == SIGINT ? "SIGINT" : "SIGTERM");
+  return {};
+}
+
+int run(int argc, char** argv) {
+  const sigset_t signals = block_end_signals();
+  const auto command = read_command_line(argc, argv, version_text());
+  if (!command) {
+    std::fprintf(stderr, "nfbpf_exporter: %s\n", command.error().what.c_str());
+    return 1;
+  }
+  if (!command->settings) return command->exit_status;
+
+  set_up_logging(command->settings->config.log_level, command->settings->config.log_format);
+  spdlog::info("starting {}", version_text());
+  if (auto ok = serve_until_signal(*command->settings, signals); !ok) {
+    spdlog::error("{}", ok.error().what);
+    return 1;
+  }
+  return 0;
+}
+
+}  // namespace
+}  // namespace nfbpf
+
+int main(int argc, char** argv) {
+  return nfbpf::run(argc, argv);
+}

@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+
+#include "base/result.h"
+#include "traffic/table.h"
+
+struct btf;
+
+namespace nfbpf::reader {
+
+// The types of a map, as the kernel's raw BTF describes them.
+class Btf {
+ public:
+  // `raw` is a BTF blob (Documentation/bpf/btf.rst); `name` is for messages.
+  static Result<Btf> parse(std::span<const std::byte> raw, const std::string& name);
+
+  // Takes over a BTF that a test built.
+  explicit Btf(struct btf* owned) : btf_(owned) {}
+
+  [[nodiscard]] const struct btf* get() const { return btf_.get(); }
+
+ private:
+  struct Free {
+    void operator()(struct btf* b) const;
+  };
+  std::unique_ptr<struct btf, Free> btf_;
+};
+
+// A map's key and value as the manifest and the kernel name them.
+struct MapTypes {
+  std::string map;
+  std::uint32_t key_type_id = 0;
+  std::uint32_t value_type_id = 0;
+  std::uint32_t key_size = 0;    // bytes, of the kernel's map
+  std::uint32_t value_size = 0;  // bytes of one CPU's value, of the kernel's map
+};
+
+// Key members become labels, u64 and u32 value members become counters; names of typedefs choose
+// how a label is shown (bpf/abi/nfbpf.h). What cannot be shown is an error that names the map and
+// the member.
+[[nodiscard]] Result<traffic::Layout> decode_layout(const Btf& btf, const MapTypes& types);
+
+}  // namespace nfbpf::reader

@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "reader/manifest.h"
+
+#include <abi/nfbpf.h>
+
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <sstream>
+
+namespace nfbpf::reader {
+namespace {
+
+using nlohmann::json;
+using traffic::ErrorClass;
+
+tl::unexpected<traffic::Failure> refuse(ErrorClass kind, std::string what, int code = 0) {
+  return tl::unexpected(traffic::Failure{kind, Error{code, std::move(what)}});
+}
+
+// Ids are numbers in the kernel and text in a label; a writer may choose either.
+std::string as_text(const json& value) {
+  return value.is_string() ? value.get<std::string>() : value.dump();
+}
+
+std::string text_or_empty(const json& object, const char* key) {
+  return object.contains(key) && !object.at(key).is_null() ? as_text(object.at(key)) : "";
+}
+
+ManifestMap map_of(const json& entry, const std::filesystem::path& run_dir) {
+  ManifestMap map;
+  map.name = entry.at("name").get<std::string>();
+  map.pin = entry.at("pin").get<std::string>();
+  map.id = entry.at("id").get<std::uint32_t>();
+  map.type = as_text(entry.at("type"));
+  map.key_size = entry.at("key_size").get<std::uint32_t>();
+  map.value_size = entry.at("value_size").get<std::uint32_t>();
+  map.max_entries = entry.at("max_entries").get<std::uint32_t>();
+  map.key_type_id = entry.at("key_type_id").get<std::uint32_t>();
+  map.value_type_id = entry.at("value_type_id").get<std::uint32_t>();
+  map.btf = run_dir / text_or_empty(entry, "btf");
+  map.btf_sha256 = text_or_empty(entry, "btf_sha256");
+  return map;
+}
+
+traffic::Origin origin_of(const json& state, const Manifest& manifest) {
+  traffic::Origin origin;
+  origin.datapath = {text_or_empty(state, "datapath"), text_or_empty(state, "datapath_reason")};
+  const json& program = state.at("program");
+  origin.program = {text_or_empty(program, "name"), text_or_empty(program, "id"),
+                    text_or_empty(program, "tag"), text_or_empty(program, "object"),
+                    std::to_string(manifest.abi_major) + "." + std::to_string(manifest.abi_minor)};
+  origin.loaded_at = state.value("loaded_at", 0.0);
+  return origin;
+}
+
+Manifest manifest_of(const json& state, const std::filesystem::path& run_dir) {
+  Manifest manifest;
+  manifest.abi_major = state.at("abi").at("major").get<std::uint32_t>();
+  manifest.abi_minor = state.at("abi").at("minor").get<std::uint32_t>();
+  // Another ABI may name everything below differently: what follows is not for us to read.
+  if (manifest.abi_major != NFBPF_ABI_MAJOR) return manifest;
+  manifest.origin = origin_of(state, manifest);
+  for (const json& entry : state.at("maps"))
+    if (!text_or_empty(entry, "pin").empty()) manifest.maps.push_back(map_of(entry, run_dir));
+  return manifest;
+}
+
+}  // namespace
+
+ManifestResult parse_manifest(const std::string& text, const std::string& name,
+                              const std::filesystem::path& run_dir) {
+  Manifest manifest;
+  try {
+    manifest = manifest_of(json::parse(text), run_dir);
+  } catch (const json::exception& e) {
+    return refuse(ErrorClass::kManifest, name + ": is not what nfbpf-load writes: " + e.what() +
+                                             "; load again with the same version");
+  }
+  if (manifest.abi_major != NFBPF_ABI_MAJOR)
+    return refuse(ErrorClass::kAbi, name + ": ABI major " + std::to_string(manifest.abi_major) +
+                                        " was loaded, this exporter reads ABI major " +
+                                        std::to_string(NFBPF_ABI_MAJOR) +
+                                        "; load again with the nfbpf-load of this version");
+  return manifest;
+}
+
+ManifestResult read_manifest(const std::filesystem::path& run_dir) {
+  const std::filesystem::path path = run_dir / kManifestFile;
+  errno = 0;
+  const std::ifstream file(path);
+  if (!file) {
+    const int code = errno;
+    const std::string next = code == ENOENT ? "nothing is loaded; run nfbpf-load"
+                                            : std::generic_category().message(code);
+    return refuse(code == ENOENT ? ErrorClass::kNotLoaded : ErrorClass::kManifest,
+                  path.string() + ": " + next, code);
+  }
+  std::ostringstream text;
+  text << file.rdbuf();
+  return parse_manifest(text.str(), path.string(), run_dir);
+}
+
+}  // namespace nfbpf::reader

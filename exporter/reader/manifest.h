@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "traffic/snapshot.h"
+
+namespace nfbpf::reader {
+
+// One pinned map, as the loader wrote it down.
+struct ManifestMap {
+  std::string name;
+  std::string pin;  // path in bpffs
+  std::uint32_t id = 0;
+  std::string type;  // "percpu_hash", as bpftool names it
+  std::uint32_t key_size = 0;
+  std::uint32_t value_size = 0;
+  std::uint32_t max_entries = 0;
+  std::uint32_t key_type_id = 0;
+  std::uint32_t value_type_id = 0;
+  std::filesystem::path btf;  // raw BTF, absolute
+  std::string btf_sha256;     // hex, lower case
+};
+
+// <run_dir>/state.json: what is loaded, for readers without the privilege to ask the kernel.
+struct Manifest {
+  std::uint32_t abi_major = 0;
+  std::uint32_t abi_minor = 0;
+  traffic::Origin origin;
+  std::vector<ManifestMap> maps;
+};
+
+inline constexpr const char* kManifestFile = "state.json";
+
+// The class says what a caller may hope for: not loaded yet, unreadable, or another ABI.
+using ManifestResult = tl::expected<Manifest, traffic::Failure>;
+[[nodiscard]] ManifestResult read_manifest(const std::filesystem::path& run_dir);
+
+// The parsing alone; `name` is for messages, `run_dir` is what relative paths are relative to.
+[[nodiscard]] ManifestResult parse_manifest(const std::string& text, const std::string& name,
+                                            const std::filesystem::path& run_dir);
+
+}  // namespace nfbpf::reader

@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "reader/pinned_map.h"
+
+#include <abi/nfbpf.h>
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+
+#include <array>
+#include <cerrno>
+
+#include "base/unique_fd.h"
+#include "reader/batch_reader.h"
+#include "reader/btf_file.h"
+#include "reader/layout.h"
+
+namespace nfbpf::reader {
+namespace {
+
+using traffic::ErrorClass;
+using traffic::Failure;
+
+tl::unexpected<Failure> refuse(ErrorClass kind, Error error) {
+  return tl::unexpected(Failure{kind, std::move(error)});
+}
+
+Result<UniqueFd> open_pin(const std::string& path) {
+  LIBBPF_OPTS(bpf_obj_get_opts, opts, .file_flags = BPF_F_RDONLY);
+  const int fd = bpf_obj_get_opts(path.c_str(), &opts);
+  if (fd >= 0) return UniqueFd(fd);
+  const std::string next = fd == -ENOENT   ? "; run nfbpf-load"
+                           : fd == -EACCES ? "; this user is not in the group of the pin"
+                           : fd == -EPERM  ? "; the kernel asks for a capability to read maps"
+                                           : "";
+  auto error = fail_errno(fd, path + ": cannot open the pinned map");
+  error.value().what += next;
+  return error;
+}
+
+Result<bpf_map_info> info_of(const UniqueFd& fd, const std::string& path) {
+  bpf_map_info info{};
+  std::uint32_t length = sizeof(info);
+  const int error = bpf_obj_get_info_by_fd(fd.get(), &info, &length);
+  if (error != 0) return fail_errno(error, path + ": cannot ask for the map's shape");
+  return info;
+}
+
+std::string type_text(std::uint32_t type) {
+  const char* name = libbpf_bpf_map_type_str(static_cast<bpf_map_type>(type));
+  return name == nullptr ? std::to_string(type) : name;
+}
+
+// The manifest's word for a type is the kernel's number or bpftool's name.
+bool same_type(const std::string& manifest, std::uint32_t type) {
+  return manifest == std::to_string(type) || manifest == type_text(type);
+}
+
+// The first thing in which the kernel's map is not the one of the manifest; empty: it is.
+std::string difference(const bpf_map_info& info, const ManifestMap& map) {
+  const auto differs = [](const char* member, const std::string& has, const std::string& says) {
+    return std::string(member) + " is " + has + ", the manifest says " + says;
+  };
+  if (!same_type(map.type, info.type)) return differs("type", type_text(info.type), map.type);
+  struct Number {
+    const char* member;
+    std::uint32_t has;
+    std::uint32_t says;
+  };
+  const Number numbers[] = {
+      {"key_size", info.key_size, map.key_size},
+      {"value_size", info.value_size, map.value_size},
+      {"max_entries", info.max_entries, map.max_entries},
+      {"btf_key_type_id", info.btf_key_type_id, map.key_type_id},
+      {"btf_value_type_id", info.btf_value_type_id, map.value_type_id},
+      {"id", info.id, map.id},
+  };
+  for (const auto& [member, has, says] : numbers)
+    if (has != says) return differs(member, std::to_string(has), std::to_string(says));
+  return {};
+}
+
+bool is_per_cpu(std::uint32_t type) {
+  return type == BPF_MAP_TYPE_PERCPU_HASH || type == BPF_MAP_TYPE_LRU_PERCPU_HASH ||
+         type == BPF_MAP_TYPE_PERCPU_ARRAY;
+}
+
+bool is_readable(std::uint32_t type) {
+  return is_per_cpu(type) || type == BPF_MAP_TYPE_HASH || type == BPF_MAP_TYPE_LRU_HASH ||
+         type == BPF_MAP_TYPE_ARRAY;
+}
+
+MapOpener::Opened skipped(std::string why) {
+  return {nullptr, std::move(why)};
+}
+
+tl::expected<MapOpener::Opened, Failure> source_of(UniqueFd fd, const bpf_map_info& info,
+                                                   const ManifestMap& map) {
+  if (!is_readable(info.type))
+    return skipped("map " + map.name + ": type " + type_text(info.type) +
+                   " has no rows of counters; hash and array maps have");
+  if (map.key_type_id == 0 || map.value_type_id == 0)
+    return skipped("map " + map.name + ": has no BTF for its key or value");
+  const auto raw = read_btf_file(map.btf, map.btf_sha256);
+  if (!raw) return refuse(ErrorClass::kManifest, raw.error());
+  const auto btf = Btf::parse(*raw, map.btf.string());
+  if (!btf) return refuse(ErrorClass::kManifest, btf.error());
+  auto layout = decode_layout(
+      *btf, {map.name, map.key_type_id, map.value_type_id, map.key_size, map.value_size});
+  if (!layout) return skipped(layout.error().what);
+  const int cpus = is_per_cpu(info.type) ? libbpf_num_possible_cpus() : 1;
+  if (cpus < 0)
+    return refuse(ErrorClass::kRead, fail_errno(cpus, "cannot count the possible CPUs").value());
+  const MapShape shape{info.max_entries, static_cast<std::uint32_t>(cpus)};
+  return MapOpener::Opened{
+      std::make_unique<BatchReader>(std::make_unique<BpfMapCalls>(std::move(fd)),
+                                    std::move(*layout), shape),
+      {}};
+}
+
+}  // namespace
+
+tl::expected<MapOpener::Opened, Failure> PinOpener::open(const ManifestMap& map) {
+  const std::string path =
+      pin_dir_.empty() ? map.pin : (pin_dir_ / NFBPF_PIN_MAPS / map.name).string();
+  auto fd = open_pin(path);
+  if (!fd) return refuse(ErrorClass::kOpen, fd.error());
+  const auto info = info_of(*fd, path);
+  if (!info) return refuse(ErrorClass::kOpen, info.error());
+  if (const std::string what = difference(*info, map); !what.empty())
+    return refuse(ErrorClass::kLayout, Error{0, path + ": is not the map that nfbpf-load pinned: " +
+                                                    what + "; detach and load again"});
+  return source_of(std::move(*fd), *info, map);
+}
+
+}  // namespace nfbpf::reader

@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <filesystem>
+#include <memory>
+
+#include "base/result.h"
+#include "reader/manifest.h"
+#include "reader/map_source.h"
+
+namespace nfbpf::reader {
+
+// Opens pins and gives a source for each; the seam behind which a test needs no kernel.
+class MapOpener {
+ public:
+  MapOpener() = default;
+  MapOpener(const MapOpener&) = delete;
+  MapOpener& operator=(const MapOpener&) = delete;
+  virtual ~MapOpener() = default;
+
+  // What came of one map of the manifest: a source; or that it cannot be shown, which is no
+  // failure.
+  struct Opened {
+    std::unique_ptr<MapSource> source;
+    std::string skipped_because;
+  };
+  [[nodiscard]] virtual tl::expected<Opened, traffic::Failure> open(const ManifestMap& map) = 0;
+};
+
+// Opens read-only, compares the kernel's map with the manifest, and the BTF file with its checksum.
+// Needs read permission on the pin and on the file and no capability, from Linux 6.1 on.
+class PinOpener final : public MapOpener {
+ public:
+  // `pin_dir` empty: the pins are where the manifest says. Else <pin_dir>/maps/<name>, for those
+  // who see bpffs at another path than the loader did.
+  explicit PinOpener(std::filesystem::path pin_dir) : pin_dir_(std::move(pin_dir)) {}
+  [[nodiscard]] tl::expected<Opened, traffic::Failure> open(const ManifestMap& map) override;
+
+ private:
+  std::filesystem::path pin_dir_;
+};
+
+}  // namespace nfbpf::reader

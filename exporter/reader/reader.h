@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <sys/stat.h>
+
+#include <filesystem>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <vector>
+
+#include "reader/manifest.h"
+#include "reader/map_source.h"
+#include "reader/pinned_map.h"
+#include "traffic/snapshot.h"
+
+namespace nfbpf::reader {
+
+// Names of the collectors, as label values.
+inline constexpr const char* kMapsCollector = "maps";
+inline constexpr const char* kHooksCollector = "hooks";
+
+// Follows what the loader wrote: opens the maps when the manifest appears, again when it changes or
+// a read fails, and reads them all for each snapshot.
+class Reader final : public traffic::SnapshotSource {
+ public:
+  struct Paths {
+    std::filesystem::path run_dir;
+    std::filesystem::path sysfs;
+  };
+  Reader(Paths paths, std::unique_ptr<MapOpener> opener);
+
+  // Threads that come while a read is under way wait for it and then take their own.
+  [[nodiscard]] std::shared_ptr<const traffic::Snapshot> take() override;
+
+ private:
+  using Step = tl::expected<void, traffic::Failure>;
+
+  // Which version of the manifest is open; a loader replaces the file by rename.
+  struct Stamp {
+    ino_t inode = 0;
+    timespec changed{};
+    off_t size = 0;
+    friend bool operator==(const Stamp& a, const Stamp& b) {
+      return a.inode == b.inode && a.size == b.size && a.changed.tv_sec == b.changed.tv_sec &&
+             a.changed.tv_nsec == b.changed.tv_nsec;
+    }
+  };
+  struct Open {
+    std::optional<Stamp> stamp;
+    traffic::Origin origin;
+    std::vector<std::unique_ptr<MapSource>> sources;
+    std::vector<traffic::SkippedMap> skipped;
+  };
+
+  [[nodiscard]] std::optional<Stamp> stamp() const;
+  Step follow_manifest();
+  Step open_all();
+  Step read_all(std::vector<traffic::Table>& tables);
+  Step collect_maps(traffic::Snapshot& snapshot);
+  Step collect_hooks(traffic::Snapshot& snapshot);
+  Step read_maps_with_one_retry(traffic::Snapshot& snapshot);
+
+  Paths paths_;
+  std::unique_ptr<MapOpener> opener_;
+  std::mutex mutex_;
+  std::optional<Open> open_;
+};
+
+}  // namespace nfbpf::reader

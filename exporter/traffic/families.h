@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <list>
+#include <string>
+#include <vector>
+
+#include "traffic/snapshot.h"
+#include "traffic/table.h"
+
+namespace nfbpf::traffic {
+
+// A table in the order in which it is shown.
+struct View {
+  const Table* table = nullptr;
+  std::vector<std::uint32_t> rows;    // by key, so that a page of the same rows is the same page
+  std::vector<std::uint32_t> labels;  // indices into layout().labels, by label name
+};
+
+// One counter of one view.
+struct Part {
+  const View* view = nullptr;
+  std::uint32_t counter = 0;  // index into layout().counters
+};
+
+// One metric family: the same counter of one or more tables, e.g. IPv4 and IPv6.
+struct Family {
+  std::string name;  // with _total
+  std::string help;
+  std::vector<Part> parts;  // not empty; their series are disjoint
+};
+
+// The series of a snapshot, ready to be rendered. Points into the snapshot's tables, which must
+// outlive it.
+class FamilySet {
+ public:
+  // Tables of the same family name and label names become one family. A table that would give
+  // series which another table gives already, in a way that cannot be added up, is left out and
+  // named in rejected().
+  static FamilySet build(const std::vector<Table>& tables);
+
+  [[nodiscard]] const std::vector<Family>& families() const { return families_; }  // by name
+  [[nodiscard]] const std::vector<SkippedMap>& rejected() const { return rejected_; }
+
+ private:
+  FamilySet() = default;
+  void place(const Table& table);
+  void add_view(const Table& table);
+  void sort();
+
+  std::list<Table> folded_;  // lists: addresses stay
+  std::list<View> views_;
+  std::vector<Family> families_;
+  std::vector<SkippedMap> rejected_;
+};
+
+// The family name of one counter of a layout: family, counter and _total.
+[[nodiscard]] std::string family_name(const Layout& layout, const Counter& counter);
+
+}  // namespace nfbpf::traffic

@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "traffic/key_index.h"
+
+#include <algorithm>
+#include <bit>
+#include <cstring>
+#include <random>
+
+namespace nfbpf::traffic {
+namespace {
+
+constexpr std::size_t kMinSlots = 16;
+
+std::uint64_t random_seed() {
+  std::random_device device;
+  return (static_cast<std::uint64_t>(device()) << 32U) | device();
+}
+
+// The 128-bit product folded to 64 bits: every input bit reaches every output bit.
+std::uint64_t mix(std::uint64_t a, std::uint64_t b) {
+  __extension__ using Wide = unsigned __int128;
+  const Wide product = static_cast<Wide>(a) * b;
+  return static_cast<std::uint64_t>(product) ^ static_cast<std::uint64_t>(product >> 64U);
+}
+
+}  // namespace
+
+KeyIndex::KeyIndex(std::size_t key_size, std::size_t expected)
+    : key_size_(key_size), seed_(random_seed()) {
+  keys_.reserve(expected * key_size);
+  grow(std::bit_ceil(std::max(kMinSlots, expected * 2)));
+}
+
+std::uint64_t KeyIndex::hash(const std::byte* key) const {
+  constexpr std::uint64_t kOdd = 0x9e3779b97f4a7c15;
+  std::uint64_t state = seed_;
+  for (std::size_t at = 0; at < key_size_; at += sizeof(std::uint64_t)) {
+    std::uint64_t word = 0;
+    std::memcpy(&word, key + at, std::min(sizeof(word), key_size_ - at));
+    state = mix(state ^ word, kOdd ^ seed_);
+  }
+  return mix(state, kOdd);
+}
+
+void KeyIndex::grow(std::size_t slots) {
+  slots_.assign(slots, 0);
+  for (std::size_t number = 0; number < size_; ++number) {
+    std::size_t at = hash(keys_.data() + number * key_size_) & (slots - 1);
+    while (slots_[at] != 0) at = (at + 1) & (slots - 1);
+    slots_[at] = static_cast<std::uint32_t>(number + 1);
+  }
+}
+
+std::pair<std::size_t, bool> KeyIndex::find_or_add(std::span<const std::byte> key) {
+  if ((size_ + 1) * 4 > slots_.size() * 3) grow(slots_.size() * 2);
+  std::size_t at = hash(key.data()) & (slots_.size() - 1);
+  for (; slots_[at] != 0; at = (at + 1) & (slots_.size() - 1)) {
+    const std::size_t number = slots_[at] - 1;
+    if (std::memcmp(keys_.data() + number * key_size_, key.data(), key_size_) == 0)
+      return {number, false};
+  }
+  keys_.insert(keys_.end(), key.begin(), key.begin() + static_cast<std::ptrdiff_t>(key_size_));
+  slots_[at] = static_cast<std::uint32_t>(++size_);
+  return {size_ - 1, true};
+}
+
+}  // namespace nfbpf::traffic

@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "traffic/table.h"
+
+namespace nfbpf::traffic {
+
+// Which way packets reach the program, and why it is that way.
+struct Datapath {
+  std::string name;    // "kmod", "netfilter-link"
+  std::string reason;  // a sentence
+};
+
+struct Program {
+  std::string name, id, tag, object;
+  std::string abi;  // "major.minor" of the contract it was built for
+};
+
+// What the loader left for the reader; shown as it is.
+struct Origin {
+  Datapath datapath;
+  Program program;
+  double loaded_at = 0;  // seconds since the epoch
+};
+
+// A map that is there and cannot be shown: its layout has no label or counter for a member.
+struct SkippedMap {
+  std::string map;
+  std::string why;  // names the map and the member
+};
+
+// Classes of failure, for a metric; the text of the error has the particulars.
+enum class ErrorClass : std::uint8_t { kNotLoaded, kManifest, kAbi, kLayout, kOpen, kRead };
+inline constexpr const char* kErrorClassNames[] = {"not_loaded", "manifest", "abi",
+                                                   "layout",     "open",     "read"};
+
+struct Failure {
+  ErrorClass kind = ErrorClass::kRead;
+  Error error;
+};
+
+// One part of the scrape and how it went.
+struct Collection {
+  std::string collector;
+  double seconds = 0;
+  std::optional<Failure> failure;
+};
+
+// Everything one scrape shows. Complete: when a collector failed its tables are absent, never
+// partial.
+struct Snapshot {
+  std::chrono::system_clock::time_point time;
+  std::vector<Table> tables;
+  std::optional<Origin> origin;
+  std::vector<SkippedMap> skipped;
+  std::vector<Collection> collections;
+
+  [[nodiscard]] bool complete() const {
+    for (const Collection& c : collections)
+      if (c.failure) return false;
+    return !collections.empty();
+  }
+};
+
+// Where snapshots come from. take() may be called by many threads at once.
+class SnapshotSource {
+ public:
+  SnapshotSource() = default;
+  SnapshotSource(const SnapshotSource&) = delete;
+  SnapshotSource& operator=(const SnapshotSource&) = delete;
+  virtual ~SnapshotSource() = default;
+  [[nodiscard]] virtual std::shared_ptr<const Snapshot> take() = 0;
+};
+
+}  // namespace nfbpf::traffic
