@@ -102,7 +102,7 @@ make_ns() { # NAME
     ip netns add "$1"
     ns "$1" bash -c 'for f in /proc/sys/net/ipv6/conf/{all,default}; do
         echo 0 >$f/accept_ra; echo 0 >$f/router_solicitations; echo 0 >$f/accept_dad; done'
-    ns "$1" ip link set lo up
+    ip -n "$1" link set lo up
 }
 
 # A veth pair between two namespaces, both ends named after the other one.
@@ -112,10 +112,20 @@ connect_ns() { # A IPV4_A IPV6_A B IPV4_B IPV6_B
     address_up "$4" "to-$1" "$5" "$6"
 }
 
+# One process for all: starting one takes long under TCG.
 address_up() { # NS DEVICE IPV4/LEN IPV6/LEN
-    ns "$1" ip link set "$2" up
-    ns "$1" ip address add "$3" dev "$2"
-    ns "$1" ip address add "$4" dev "$2" nodad
+    ip -n "$1" -batch - <<COMMANDS
+link set $2 up
+address add $3 dev $2
+address add $4 dev $2 nodad
+COMMANDS
+}
+
+default_routes() { # NS IPV4 IPV6
+    ip -n "$1" -batch - <<COMMANDS
+route add default via $2
+route add default via $3
+COMMANDS
 }
 
 #   +-- ns left --+          +-- ns right -+
@@ -124,10 +134,10 @@ address_up() { # NS DEVICE IPV4/LEN IPV6/LEN
 #   | fd01::1/64  |          | fd01::2/64  |
 #   +-------------+          +-------------+
 topology_pair() {
+    trap topology_down EXIT
     make_ns left
     make_ns right
     connect_ns left 10.1.0.1/24 fd01::1/64 right 10.1.0.2/24 fd01::2/64
-    trap topology_down EXIT
 }
 
 #   +-- ns left --+        +------- ns router -------+        +-- ns right -+
@@ -137,17 +147,15 @@ topology_pair() {
 #   +-------------+        +-------------------------+        +-------------+
 topology_router() {
     local name
+    trap topology_down EXIT
     for name in left router right; do
         make_ns "$name"
     done
     connect_ns left 10.1.0.1/24 fd01::1/64 router 10.1.0.254/24 fd01::fe/64
     connect_ns right 10.2.0.1/24 fd02::1/64 router 10.2.0.254/24 fd02::fe/64
     ns router bash -c 'echo 1 >/proc/sys/net/ipv4/ip_forward; echo 1 >/proc/sys/net/ipv6/conf/all/forwarding'
-    ns left ip route add default via 10.1.0.254
-    ns left ip -6 route add default via fd01::fe
-    ns right ip route add default via 10.2.0.254
-    ns right ip -6 route add default via fd02::fe
-    trap topology_down EXIT
+    default_routes left 10.1.0.254 fd01::fe
+    default_routes right 10.2.0.254 fd02::fe
 }
 
 # Namespaces die after their last socket and device: this waits for nothing else.
