@@ -86,8 +86,11 @@ static __always_inline void add(struct counters *row, __u64 packets, __u64 bytes
  * Makes the key's row, at zero, and returns it. Another context may make it
  * between our look-up and our insert: then theirs is the one, and BPF_NOEXIST
  * keeps what it has counted already. Returns NULL and *err when there is none.
+ *
+ * err is an int on purpose: before 6.4 the kernel's function returned one, so
+ * the upper half of the register holds no sign and a long -17 is never seen.
  */
-static __always_inline struct counters *make_row(void *map, const void *key, long *err)
+static __always_inline struct counters *make_row(void *map, const void *key, int *err)
 {
 	struct counters zero = {};
 
@@ -101,7 +104,7 @@ static __always_inline struct counters *make_row(void *map, const void *key, lon
 static __always_inline void add_named(void *map, const void *key, __u64 packets, __u64 bytes)
 {
 	struct counters *row = bpf_map_lookup_elem(map, key);
-	long err;
+	int err;
 
 	if (!row)
 		row = make_row(map, key, &err);
@@ -110,7 +113,7 @@ static __always_inline void add_named(void *map, const void *key, __u64 packets,
 }
 
 /* Out of line, so that the packet stays in registers on the way that is taken most. */
-static __noinline int overflow(__u32 direction, __u32 family, __u64 packets, __u64 bytes, long err)
+static __noinline int overflow(__u32 direction, __u32 family, __u64 packets, __u64 bytes, int err)
 {
 	struct nfbpf_overflow_key key = {
 		.direction = direction,
@@ -141,7 +144,7 @@ static __noinline int filtered(__u32 direction, __u32 family, __u64 packets, __u
 static __always_inline int account(const struct packet *p, void *map, const void *key)
 {
 	struct counters *row = bpf_map_lookup_elem(map, key);
-	long err = 0;
+	int err = 0;
 
 	if (!row) {
 		row = make_row(map, key, &err);

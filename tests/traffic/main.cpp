@@ -11,6 +11,8 @@
 #include <sys/socket.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
+#include <array>
 #include <atomic>
 #include <cerrno>
 #include <cstdio>
@@ -116,14 +118,28 @@ std::vector<unsigned char> icmp_message(const Address& to, const Load& load) {
   return message;
 }
 
-// Blocks while the socket's buffer is full; ENOBUFS is a full queue below, and is tried again.
-std::uint64_t send_all(int fd, const std::vector<unsigned char>& message, std::uint64_t count) {
+// A raw socket whose packets wait in a queue below says ENOBUFS before it makes another, and a
+// connected one says ECONNREFUSED for an earlier packet's ICMP answer. Neither was sent.
+bool may_try_again() { return errno == ENOBUFS || errno == ECONNREFUSED || errno == EINTR; }
+
+constexpr std::size_t kBatch = 64;  // messages per system call
+
+std::uint64_t send_all(int fd, std::vector<unsigned char> message, std::uint64_t count) {
+  iovec part{message.data(), message.size()};
+  std::array<mmsghdr, kBatch> batch{};
+  for (mmsghdr& one : batch) {
+    one.msg_hdr.msg_iov = &part;
+    one.msg_hdr.msg_iovlen = 1;
+  }
   std::uint64_t sent = 0;
   while (sent < count) {
-    if (::send(fd, message.data(), message.size(), 0) >= 0) {
-      ++sent;
-    } else if (errno != ECONNREFUSED && errno != EINTR) {
-      // ECONNREFUSED reports an earlier packet's ICMP answer; this one was not sent.
+    const auto wanted = static_cast<unsigned>(std::min<std::uint64_t>(kBatch, count - sent));
+    const int done = ::sendmmsg(fd, batch.data(), wanted, 0);
+    if (done > 0) {
+      sent += static_cast<std::uint64_t>(done);
+    } else if (may_try_again()) {
+      ::sched_yield();
+    } else {
       die("send");
     }
   }

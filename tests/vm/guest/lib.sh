@@ -158,6 +158,21 @@ topology_router() {
     default_routes right 10.2.0.254 fd02::fe
 }
 
+# Every namespace knows its neighbours for good: while one is asked for, packets wait in a short
+# queue and the rest is dropped, and the asking itself would be counted.
+know_neighbours() { # NS_A NS_B
+    know_neighbour "$1" "$2"
+    know_neighbour "$2" "$1"
+}
+
+know_neighbour() { # WHO WHOM
+    local mac address
+    mac=$(ns "$2" ip -j link show "to-$1" | jq -r '.[0].address')
+    for address in $(ns "$2" ip -j address show "to-$1" | jq -r '.[0].addr_info[].local'); do
+        ns "$1" ip neigh replace "$address" lladdr "$mac" dev "to-$2" nud permanent
+    done
+}
+
 # Namespaces die after their last socket and device: this waits for nothing else.
 topology_down() {
     local name
