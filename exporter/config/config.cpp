@@ -142,11 +142,13 @@ Result<void> apply_map(const std::string& file, const YAML::Node& map, const std
 
 Result<void> apply_entry(const Place& place, const YAML::Node& value, Config& config) {
   const auto key = std::ranges::find_if(kKeys, [&](const Key& k) { return place.key == k.name; });
-  if (key != kKeys.end()) return key->apply({place.file, place.key, value.Mark()}, value, config);
+  // A key without a value has no place of its own.
+  const YAML::Mark mark = value.IsNull() ? place.mark : value.Mark();
+  if (key != kKeys.end()) return key->apply({place.file, place.key, mark}, value, config);
   if (!is_section(place.key)) return refuse_unknown(place);
   if (!value.IsMap())
-    return Place{place.file, place.key, value.Mark()}.refuse("has " + kind_of(value) +
-                                                             ", allowed is a mapping");
+    return Place{place.file, place.key, mark}.refuse("has " + kind_of(value) +
+                                                     ", allowed is a mapping");
   return apply_map(place.file, value, place.key, config);
 }
 

@@ -1,0 +1,202 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "reader/batch_reader.h"
+
+#include <gtest/gtest.h>
+
+#include <cerrno>
+#include <cstring>
+#include <map>
+#include <vector>
+
+#include "tables.h"
+
+namespace nfbpf {
+namespace {
+
+constexpr std::uint32_t kCopies = 2;
+
+// A hash of buckets that behaves as the kernel's does: a batch holds whole buckets, position is the
+// bucket.
+struct Kernel {
+  std::vector<std::vector<std::vector<std::byte>>> buckets;
+  std::map<std::vector<std::byte>, std::vector<std::uint64_t>> values;  // per copy: packets, bytes
+  bool has_batches = true;
+  int fail_batch_number = -1;  // which batch call fails with EFAULT
+  int batch_calls = 0;
+  std::uint32_t largest_room = 0;
+  int restarts_left = 0;  // times that next_key starts again, as after a deletion
+};
+
+class FakeCalls final : public reader::MapCalls {
+ public:
+  explicit FakeCalls(Kernel& kernel) : k_(kernel) {}
+
+  int lookup_batch(void* position, void* next, void* keys, void* values,
+                   std::uint32_t* count) override {
+    if (!k_.has_batches) return -EINVAL;
+    k_.largest_room = std::max(k_.largest_room, *count);
+    if (k_.batch_calls++ == k_.fail_batch_number) return -EFAULT;
+    std::uint32_t bucket = 0;
+    if (position != nullptr) std::memcpy(&bucket, position, sizeof(bucket));
+    std::uint32_t done = 0;
+    for (; bucket < k_.buckets.size(); ++bucket) {
+      const auto& rows = k_.buckets[bucket];
+      if (done + rows.size() > *count) break;
+      for (const auto& key : rows) copy(key, done++, keys, values);
+    }
+    std::memcpy(next, &bucket, sizeof(bucket));
+    const std::uint32_t room = *count;
+    *count = done;
+    if (bucket == k_.buckets.size()) return -ENOENT;
+    return done == 0 && room > 0 ? -ENOSPC : 0;
+  }
+
+  int next_key(const void* key, void* next) override {
+    const auto all = keys_in_order();
+    std::size_t at = 0;
+    if (key != nullptr) {
+      while (at < all.size() && std::memcmp(all[at].data(), key, all[at].size()) != 0) ++at;
+      at = at == all.size() ? 0 : at + 1;
+      if (at == all.size() / 2 && k_.restarts_left-- > 0) at = 0;
+    }
+    if (at == all.size()) return -ENOENT;
+    std::memcpy(next, all[at].data(), all[at].size());
+    return 0;
+  }
+
+  int lookup(const void* key, void* value) override {
+    const auto* bytes = static_cast<const std::byte*>(key);
+    const auto found = k_.values.find(std::vector<std::byte>(bytes, bytes + 12));
+    if (found == k_.values.end()) return -ENOENT;
+    std::memcpy(value, found->second.data(), found->second.size() * 8);
+    return 0;
+  }
+
+ private:
+  [[nodiscard]] std::vector<std::vector<std::byte>> keys_in_order() const {
+    std::vector<std::vector<std::byte>> all;
+    for (const auto& bucket : k_.buckets) all.insert(all.end(), bucket.begin(), bucket.end());
+    return all;
+  }
+  void copy(const std::vector<std::byte>& key, std::uint32_t row, void* keys, void* values) {
+    std::memcpy(static_cast<std::byte*>(keys) + row * key.size(), key.data(), key.size());
+    std::memcpy(static_cast<std::byte*>(values) + row * 16 * kCopies, k_.values[key].data(),
+                16 * kCopies);
+  }
+
+  Kernel& k_;
+};
+
+// `rows` pairs over `buckets` buckets; row i counts i on one CPU and 1000 on the other.
+Kernel kernel_with(int rows, std::size_t buckets) {
+  Kernel kernel;
+  kernel.buckets.resize(buckets);
+  for (int i = 0; i < rows; ++i) {
+    const std::string source = "10.0." + std::to_string(i / 256) + "." + std::to_string(i % 256);
+    const auto key = test::ipv4_key(2, 6, source.c_str(), "10.9.9.9");
+    kernel.buckets[static_cast<std::size_t>(i) % buckets].push_back(key);
+    const auto n = static_cast<std::uint64_t>(i);
+    kernel.values[key] = {n, n * 10, 1000, 10000};
+  }
+  return kernel;
+}
+
+reader::BatchReader reader_of(Kernel& kernel, std::uint32_t max_entries) {
+  return {std::make_unique<FakeCalls>(kernel), test::ipv4_layout(), {max_entries, kCopies}};
+}
+
+void expect_all_rows(const Result<traffic::Table>& table, std::size_t rows) {
+  ASSERT_TRUE(table) << table.error().what;
+  ASSERT_EQ(table->rows(), rows);
+  std::uint64_t packets = 0;
+  for (std::size_t i = 0; i < rows; ++i) packets += table->values(i)[0];
+  EXPECT_EQ(packets, rows * 1000 + rows * (rows - 1) / 2);
+}
+
+TEST(BatchReader, SumsCpusOverManyBatches) {
+  auto kernel = kernel_with(20000, 4096);
+  auto reader = reader_of(kernel, 32768);
+  expect_all_rows(reader.read(), 20000);
+  EXPECT_GT(kernel.batch_calls, 2);
+  expect_all_rows(reader.read(), 20000);
+}
+
+TEST(BatchReader, ReadsAnEmptyMap) {
+  auto kernel = kernel_with(0, 4);
+  expect_all_rows(reader_of(kernel, 1024).read(), 0);
+}
+
+TEST(BatchReader, GrowsUntilABucketFits) {
+  auto kernel = kernel_with(20000, 1);
+  auto reader = reader_of(kernel, 32768);
+  expect_all_rows(reader.read(), 20000);
+  EXPECT_GE(kernel.largest_room, 20000U);
+  const int calls = kernel.batch_calls;
+  expect_all_rows(reader.read(), 20000);
+  EXPECT_EQ(kernel.batch_calls, calls + 1) << "what ENOSPC taught is kept";
+}
+
+TEST(BatchReader, GivesUpWhereNoRoomIsEnough) {
+  auto kernel = kernel_with(200, 1);
+  const auto table = reader_of(kernel, 100).read();
+  ASSERT_FALSE(table);
+  EXPECT_EQ(
+      table.error().what,
+      "map nfbpf_ipv4: BPF_MAP_LOOKUP_BATCH stopped the read; nothing of it is used: No space left "
+      "on device");
+}
+
+TEST(BatchReader, DiscardsAReadThatFailsHalfWay) {
+  auto kernel = kernel_with(20000, 4096);
+  kernel.fail_batch_number = 1;
+  const auto table = reader_of(kernel, 32768).read();
+  ASSERT_FALSE(table);
+  EXPECT_EQ(table.error().code, EFAULT);
+}
+
+TEST(BatchReader, ReadsKeyByKeyWhereThereAreNoBatches) {
+  auto kernel = kernel_with(300, 64);
+  kernel.has_batches = false;
+  expect_all_rows(reader_of(kernel, 1024).read(), 300);
+}
+
+TEST(BatchReader, TakesNoKeyTwiceWhenTheWalkStartsAgain) {
+  auto kernel = kernel_with(300, 64);
+  kernel.has_batches = false;
+  kernel.restarts_left = 3;
+  expect_all_rows(reader_of(kernel, 1024).read(), 300);
+}
+
+TEST(BatchReader, EndsAWalkThatWillNotEnd) {
+  auto kernel = kernel_with(300, 64);
+  kernel.has_batches = false;
+  kernel.restarts_left = 1 << 30;
+  const auto table = reader_of(kernel, 300).read();
+  ASSERT_FALSE(table);
+  EXPECT_EQ(table.error().code, EAGAIN);
+}
+
+TEST(BatchReader, LeavesOutAKeyThatIsDeletedUnderIt) {
+  auto kernel = kernel_with(300, 64);
+  kernel.has_batches = false;
+  kernel.values.erase(kernel.buckets[0][0]);
+  const auto table = reader_of(kernel, 1024).read();
+  ASSERT_TRUE(table);
+  EXPECT_EQ(table->rows(), 299U);
+}
+
+TEST(BatchReader, SumsNarrowCountersAndWrapsAt64Bits) {
+  Kernel kernel = kernel_with(1, 1);
+  auto& values = kernel.values.begin()->second;
+  values = {~0ULL, 5, 3, 6};
+  auto layout = test::ipv4_layout();
+  layout.counters = {{"packets", 0, 8}, {"low", 8, 4}};
+  reader::BatchReader reader(std::make_unique<FakeCalls>(kernel), layout, {16, kCopies});
+  const auto table = reader.read();
+  ASSERT_TRUE(table);
+  EXPECT_EQ(table->values(0)[0], 2U);
+  EXPECT_EQ(table->values(0)[1], 11U);
+}
+
+}  // namespace
+}  // namespace nfbpf

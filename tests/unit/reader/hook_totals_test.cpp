@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "reader/hook_totals.h"
+
+#include <gtest/gtest.h>
+
+#include <cerrno>
+#include <fstream>
+
+#include "folder.h"
+
+namespace nfbpf::reader {
+namespace {
+
+namespace fs = std::filesystem;
+
+void add_hook(const fs::path& sysfs, const char* name, const char* packets) {
+  const auto folder = sysfs / "module/nfbpf/hooks" / name;
+  fs::create_directories(folder);
+  std::ofstream(folder / "packets") << packets;
+  std::ofstream(folder / "bytes") << "18446744073709551615\n";
+  std::ofstream(folder / "matched") << "3\n";
+}
+
+TEST(HookTotals, ReadsTheHooksThatAreThere) {
+  const test::Folder sysfs;
+  add_hook(sysfs.path(), "ipv4_local_in", "10\n");
+  add_hook(sysfs.path(), "ipv6_postrouting", "20\n");
+  const auto table = read_hook_totals(sysfs.path());
+  ASSERT_TRUE(table) << table.error().what;
+  ASSERT_EQ(table->rows(), 2U);
+  EXPECT_EQ(table->layout().family, "nfbpf_hook");
+  EXPECT_EQ(table->values(0)[0], 10U);
+  EXPECT_EQ(table->values(0)[1], ~0ULL) << "beyond what a double holds";
+  EXPECT_EQ(table->values(0)[2], 3U);
+  EXPECT_EQ(std::to_integer<int>(table->key(1)[0]), 1);
+  EXPECT_EQ(std::to_integer<int>(table->key(1)[1]), 4);
+}
+
+TEST(HookTotals, SaysThatThereIsNoModule) {
+  const auto table = read_hook_totals("/nonexistent");
+  ASSERT_FALSE(table);
+  EXPECT_EQ(table.error().code, ENOENT);
+}
+
+TEST(HookTotals, RefusesWhatIsNoNumber) {
+  const test::Folder sysfs;
+  add_hook(sysfs.path(), "ipv4_local_in", "-1\n");
+  const auto table = read_hook_totals(sysfs.path());
+  ASSERT_FALSE(table);
+  EXPECT_NE(table.error().what.find("packets: \"-1\" is not a number"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace nfbpf::reader

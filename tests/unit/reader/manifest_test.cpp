@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "reader/manifest.h"
+
+#include <gtest/gtest.h>
+
+namespace nfbpf::reader {
+namespace {
+
+const std::string kGood = R"({
+  "abi": {"major": 1, "minor": 0}, "datapath": "kmod", "datapath_reason": "it loads",
+  "refused": [], "pin_dir": "/sys/fs/bpf/nfbpf", "loaded_at": 1700000000.5,
+  "program": {"name": "traffic", "id": 42, "tag": "beef", "object": "traffic.bpf.o"},
+  "maps": [
+    {"name": "nfbpf_ipv4", "pin": "/sys/fs/bpf/nfbpf/maps/nfbpf_ipv4", "id": 7, "type": "percpu_hash",
+     "key_size": 12, "value_size": 16, "max_entries": 1024, "key_type_id": 3, "value_type_id": 4,
+     "btf": "btf/aa.btf", "btf_sha256": "aa"},
+    {"name": ".rodata", "pin": "", "id": 8, "type": 2}]})";
+
+TEST(Manifest, ReadsWhatTheLoaderWrites) {
+  const auto manifest = parse_manifest(kGood, "state.json", "/run/nfbpf");
+  ASSERT_TRUE(manifest) << manifest.error().error.what;
+  EXPECT_EQ(manifest->origin.datapath.name, "kmod");
+  EXPECT_EQ(manifest->origin.program.id, "42");
+  EXPECT_EQ(manifest->origin.program.abi, "1.0");
+  ASSERT_EQ(manifest->maps.size(), 1U) << "a map without a pin is none of ours";
+  EXPECT_EQ(manifest->maps[0].btf, "/run/nfbpf/btf/aa.btf");
+  EXPECT_EQ(manifest->maps[0].max_entries, 1024U);
+}
+
+TEST(Manifest, RefusesAnotherAbiByName) {
+  const auto manifest = parse_manifest(R"({"abi": {"major": 2, "minor": 5}, "anything": "else"})",
+                                       "state.json", "/run");
+  ASSERT_FALSE(manifest);
+  EXPECT_EQ(manifest.error().kind, traffic::ErrorClass::kAbi);
+  EXPECT_EQ(
+      manifest.error().error.what,
+      "state.json: ABI major 2 was loaded, this exporter reads ABI major 1; load again with the "
+      "nfbpf-load of this version");
+}
+
+TEST(Manifest, SaysThatNothingIsLoaded) {
+  const auto manifest = read_manifest("/nonexistent");
+  ASSERT_FALSE(manifest);
+  EXPECT_EQ(manifest.error().kind, traffic::ErrorClass::kNotLoaded);
+  EXPECT_EQ(manifest.error().error.what,
+            "/nonexistent/state.json: nothing is loaded; run nfbpf-load");
+}
+
+TEST(Manifest, RefusesEveryTruncationAndWrongType) {
+  for (std::size_t length = 0; length < kGood.size(); ++length) {
+    const auto manifest = parse_manifest(kGood.substr(0, length), "state.json", "/run");
+    ASSERT_FALSE(manifest) << length;
+    EXPECT_EQ(manifest.error().kind, traffic::ErrorClass::kManifest);
+    EXPECT_EQ(manifest.error().error.what.find('\n'), std::string::npos);
+  }
+  for (const char* wrong : {"[]", "3", R"({"abi": 1})", R"({"abi": {"major": "1", "minor": 0}})",
+                            R"({"abi": {"major": -1, "minor": 0}})"})
+    EXPECT_FALSE(parse_manifest(wrong, "state.json", "/run")) << wrong;
+}
+
+}  // namespace
+}  // namespace nfbpf::reader

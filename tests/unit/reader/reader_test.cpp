@@ -1,0 +1,175 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "reader/reader.h"
+
+#include <gtest/gtest.h>
+
+#include <cerrno>
+#include <fstream>
+#include <nlohmann/json.hpp>
+
+#include "folder.h"
+#include "tables.h"
+
+namespace nfbpf::reader {
+namespace {
+
+namespace fs = std::filesystem;
+using nlohmann::json;
+using traffic::ErrorClass;
+
+// What the pins hold, as a test says it.
+struct World {
+  int opens = 0;
+  int failing_reads = 0;  // reads that fail before reads work again
+  std::uint64_t packets = 1;
+  std::string skip;  // map that cannot be shown
+  bool layout_differs = false;
+};
+
+class FakeSource final : public MapSource {
+ public:
+  FakeSource(World& world, const std::string& map) : world_(world), layout_(test::ipv4_layout()) {
+    layout_.map = map;
+  }
+  [[nodiscard]] const traffic::Layout& layout() const override { return layout_; }
+  [[nodiscard]] Result<traffic::Table> read() override {
+    if (world_.failing_reads > 0) {
+      --world_.failing_reads;
+      return fail_errno(EIO, "map " + layout_.map);
+    }
+    auto table = test::table(layout_);
+    test::add(table, test::ipv4_key(2, 6, "10.0.0.1", "10.0.0.2"), {world_.packets, 1});
+    return table;
+  }
+
+ private:
+  World& world_;
+  traffic::Layout layout_;
+};
+
+class FakeOpener final : public MapOpener {
+ public:
+  explicit FakeOpener(World& world) : world_(world) {}
+  [[nodiscard]] tl::expected<Opened, traffic::Failure> open(const ManifestMap& map) override {
+    ++world_.opens;
+    if (world_.layout_differs)
+      return tl::unexpected(traffic::Failure{ErrorClass::kLayout, Error{0, "key_size is 8"}});
+    if (map.name == world_.skip) return Opened{nullptr, "map " + map.name + ": key x: is odd"};
+    return Opened{std::make_unique<FakeSource>(world_, map.name), {}};
+  }
+
+ private:
+  World& world_;
+};
+
+class ReaderTest : public testing::Test {
+ protected:
+  ReaderTest() : reader_({run_.path(), sysfs_.path()}, std::make_unique<FakeOpener>(world_)) {}
+
+  void load(const char* datapath = "netfilter-link", int abi_major = 1) {
+    const json maps = {map("one", 1), map("two", 2)};
+    const json state = {{"abi", {{"major", abi_major}, {"minor", 0}}},
+                        {"datapath", datapath},
+                        {"program", {{"name", "p"}, {"id", ++loads_}}},
+                        {"maps", maps}};
+    std::ofstream(run_.path() / "new") << state;
+    fs::rename(run_.path() / "new", run_.path() / "state.json");
+  }
+
+  static json map(const char* name, int id) {
+    return {{"name", name},      {"pin", "/x"},      {"id", id},
+            {"type", "hash"},    {"key_size", 12},   {"value_size", 16},
+            {"max_entries", 10}, {"key_type_id", 1}, {"value_type_id", 2}};
+  }
+
+  World world_;
+  test::Folder run_;
+  test::Folder sysfs_;
+  Reader reader_;
+  int loads_ = 0;
+};
+
+TEST_F(ReaderTest, StartsBeforeAnythingIsLoadedAndSeesItAppear) {
+  auto snapshot = reader_.take();
+  EXPECT_FALSE(snapshot->complete());
+  ASSERT_TRUE(snapshot->collections[0].failure);
+  EXPECT_EQ(snapshot->collections[0].failure->kind, ErrorClass::kNotLoaded);
+  EXPECT_FALSE(snapshot->collections[1].failure) << "no module is no fault then";
+  load();
+  snapshot = reader_.take();
+  EXPECT_TRUE(snapshot->complete());
+  EXPECT_EQ(snapshot->tables.size(), 2U);
+  EXPECT_EQ(snapshot->origin->program.id, "1");
+}
+
+TEST_F(ReaderTest, OpensOnceAndAgainWhenTheManifestChanges) {
+  load();
+  (void)reader_.take();
+  (void)reader_.take();
+  EXPECT_EQ(world_.opens, 2);
+  load();
+  EXPECT_EQ(reader_.take()->origin->program.id, "2");
+  EXPECT_EQ(world_.opens, 4);
+}
+
+TEST_F(ReaderTest, OpensAgainWhenAReadFailsAndRecoversWithinTheScrape) {
+  load();
+  (void)reader_.take();
+  world_.failing_reads = 1;
+  EXPECT_TRUE(reader_.take()->complete());
+  EXPECT_EQ(world_.opens, 4);
+}
+
+TEST_F(ReaderTest, GivesNothingRatherThanAPart) {
+  load();
+  world_.failing_reads = 2;
+  const auto snapshot = reader_.take();
+  EXPECT_FALSE(snapshot->complete());
+  EXPECT_TRUE(snapshot->tables.empty());
+  EXPECT_EQ(snapshot->collections[0].failure->kind, ErrorClass::kRead);
+  EXPECT_TRUE(reader_.take()->complete());
+}
+
+TEST_F(ReaderTest, LosesSightOfWhatIsDetached) {
+  load();
+  (void)reader_.take();
+  fs::remove(run_.path() / "state.json");
+  EXPECT_FALSE(reader_.take()->complete());
+}
+
+TEST_F(ReaderTest, SkipsAMapThatCannotBeShownAndGoesOn) {
+  load();
+  world_.skip = "one";
+  const auto snapshot = reader_.take();
+  EXPECT_TRUE(snapshot->complete());
+  EXPECT_EQ(snapshot->tables.size(), 1U);
+  ASSERT_EQ(snapshot->skipped.size(), 1U);
+  EXPECT_EQ(snapshot->skipped[0].why, "map one: key x: is odd");
+}
+
+TEST_F(ReaderTest, RefusesAnotherAbiAndAnotherLayout) {
+  load("kmod", 2);
+  EXPECT_EQ(reader_.take()->collections[0].failure->kind, ErrorClass::kAbi);
+  EXPECT_EQ(world_.opens, 0);
+  load();
+  world_.layout_differs = true;
+  EXPECT_EQ(reader_.take()->collections[0].failure->kind, ErrorClass::kLayout);
+  world_.layout_differs = false;
+  EXPECT_TRUE(reader_.take()->complete());
+}
+
+TEST_F(ReaderTest, WantsTheModulesTotalsWhereTheModuleIsTheDatapath) {
+  load("kmod");
+  auto snapshot = reader_.take();
+  EXPECT_FALSE(snapshot->complete());
+  EXPECT_EQ(snapshot->tables.size(), 2U) << "the maps were read";
+  const auto hook = sysfs_.path() / "module/nfbpf/hooks/ipv4_local_in";
+  fs::create_directories(hook);
+  for (const char* file : {"packets", "bytes", "matched"}) std::ofstream(hook / file) << "1\n";
+  snapshot = reader_.take();
+  EXPECT_TRUE(snapshot->complete());
+  EXPECT_EQ(snapshot->tables.size(), 3U);
+}
+
+}  // namespace
+}  // namespace nfbpf::reader
