@@ -37,6 +37,7 @@ mkdir -p "$work/lists/partial" "$work/archives/partial" "$work/parts" "$work/dow
 keyring=/usr/share/keyrings/debian-archive-keyring.gpg
 signed=
 [ ! -r "$keyring" ] || signed="[signed-by=$keyring] "
+# shellcheck disable=SC2016 # apt expands it
 apt-get indextargets --format '$(REPO_URI) $(RELEASE) $(COMPONENT)' \
   'Created-By: Packages' 'Origin: Debian' 'Component: main' |
   sort -u | sed "s|^|deb-src $signed|" >"$work/sources.list"
