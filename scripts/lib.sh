@@ -35,9 +35,10 @@ apt_lists_fresh() {
 
 apt_update() { apt-get -qq update >&2; }
 
+# dpkg tells of each package on standard output, and of trouble on standard error.
 apt_get_install() {
     DEBIAN_FRONTEND=noninteractive apt-get -qq -y -o Dpkg::Use-Pty=0 \
-        --no-install-recommends install "$@" >&2
+        --no-install-recommends install "$@" >/dev/null
 }
 
 # Installs what is missing, and touches neither the network nor dpkg when nothing is.
