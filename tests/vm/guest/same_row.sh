@@ -47,3 +47,15 @@ race ipv4 1 10.1.0.1 10.1.0.2
 step "IPv6"
 race ipv6 58 fd01::1 fd01::2
 nfbpf-load detach
+
+# The window between load and store is two instructions wide, and an emulated CPU takes interrupts
+# between blocks of them only. This program holds it open, so that a run with BH on is seen.
+step "a program that is slow to add"
+nfbpf-load attach --datapath kmod --object-dir "$NFBPF_BPF" --program wide_add
+ns left nfbpf-traffic icmp --type reply --to 10.1.0.2 --count "$count" --cpu 0 >/tmp/sent &
+ns right nfbpf-traffic icmp --type request --to 10.1.0.1 --count "$count" --cpu 0 >/tmp/pinged &
+wait
+sleep 1
+assert_eq "counted in local_out (direction 4)" "$(hook_count packets '*_local_out')" \
+    "$(bpftool -j map lookup pinned $NFBPF_PINS/maps/wide_add key hex 04 00 00 00 | jq '[.formatted.values[].value.packets] | add')"
+nfbpf-load detach
