@@ -91,18 +91,24 @@ Result<void> attach_netfilter_link(const LoadedObject& object, const AttachOptio
                       undo);
 }
 
+// For iptables -m bpf --object-pinned, or a module that is loaded by hand.
+Result<void> attach_nothing(const LoadedObject&, const AttachOptions&, Undo&) { return {}; }
+
 struct Datapath {
   std::string_view name;
   Entry entry;
   Result<void> (*attach)(const LoadedObject&, const AttachOptions&, Undo&);
-  const char* merit;  // why `auto` would rather have it than the ones behind it
+  bool automatic;
+  const char* merit;
 };
 
-// In the order in which `auto` tries them.
+// In the order in which `auto` tries those that it may try.
 constexpr Datapath kDatapaths[] = {
-    {"kmod", Entry::kSocket, attach_kmod, "the module counts in every network namespace"},
-    {"netfilter-link", Entry::kNetfilter, attach_netfilter_link,
+    {"kmod", Entry::kSocket, attach_kmod, true, "the module counts in every network namespace"},
+    {"netfilter-link", Entry::kNetfilter, attach_netfilter_link, true,
      "in-tree BPF netfilter link, this network namespace only"},
+    {"pinned", Entry::kSocket, attach_nothing, false,
+     "nothing runs it yet: give the pin to iptables -m bpf --object-pinned"},
 };
 
 Result<Manifest> attach_by(const Datapath& datapath, const AttachOptions& options) {
@@ -141,10 +147,10 @@ Result<Manifest> tell_readers(Manifest manifest, const AttachOptions& options) {
 Result<std::vector<const Datapath*>> wanted_datapaths(const std::string& name) {
   std::vector<const Datapath*> wanted;
   for (const Datapath& datapath : kDatapaths) {
-    if (name == "auto" || name == datapath.name) wanted.push_back(&datapath);
+    if (name == datapath.name || (name == "auto" && datapath.automatic)) wanted.push_back(&datapath);
   }
   if (wanted.empty()) {
-    return fail("--datapath: \"" + name + "\" is unknown; give auto, kmod or netfilter-link");
+    return fail("--datapath: \"" + name + "\" is unknown; give auto, kmod, netfilter-link or pinned");
   }
   return wanted;
 }

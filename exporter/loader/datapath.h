@@ -12,7 +12,7 @@ namespace nfbpf::loader {
 
 // Everything that the command line chooses for an attach.
 struct AttachOptions {
-  std::string datapath = "auto";  // auto, kmod or netfilter-link
+  std::string datapath = "auto";  // auto, kmod, netfilter-link or pinned
   std::filesystem::path object_dir;
   std::string program = "traffic";  // a name in object_dir, or a path to a *.bpf.o
   std::optional<std::filesystem::path> module_file;

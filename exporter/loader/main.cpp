@@ -102,7 +102,7 @@ int run_status(const Arguments& arguments) {
 
 void describe_attach(CLI::App& command, Arguments& arguments) {
   AttachOptions& options = arguments.attach;
-  command.add_option("--datapath", options.datapath, "auto, kmod or netfilter-link")
+  command.add_option("--datapath", options.datapath, "auto, kmod, netfilter-link, or pinned: load and pin only")
       ->capture_default_str();
   command
       .add_option("--program", options.program,

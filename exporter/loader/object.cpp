@@ -9,6 +9,7 @@
 
 #include <array>
 #include <bit>
+#include <climits>
 #include <cstdio>
 #include <cstring>
 #include <string_view>
@@ -201,15 +202,22 @@ Result<void> LoadedObject::pin(const ObjectOptions& options, Undo& undo) {
 Result<LoadedObject> LoadedObject::load(const ObjectOptions& options, Undo& undo) {
   libbpf_set_print(keep_libbpf_line);
   libbpf_log().clear();
+  if (options.file.native().size() >= PATH_MAX) {
+    return fail("object path is " + std::to_string(options.file.native().size()) +
+                " bytes long, the limit is " + std::to_string(PATH_MAX - 1) + ": give a shorter one");
+  }
   std::error_code ec;
   if (!fs::exists(options.file, ec)) {
     return fail("object " + options.file.string() +
-                " does not exist: give a *.bpf.o with --object, or its folder with --object-dir");
+                " does not exist: give a *.bpf.o with --program, or the folder of the objects with --object-dir");
   }
   bpf_object* raw = bpf_object__open_file(options.file.c_str(), nullptr);
   if (raw == nullptr) {
     const int err = errno;
-    return fail_errno(err, "open " + options.file.string() + " as a BPF object" + last_cause());
+    std::array<char, 128> text{};
+    libbpf_strerror(err, text.data(), text.size());
+    return tl::unexpected(Error{err, options.file.string() + " is no BPF object that can be loaded: " +
+                                         text.data() + last_cause()});
   }
   LoadedObject object(raw);
   if (auto ok = object.prepare(options); !ok) return tl::unexpected(ok.error());

@@ -1,0 +1,39 @@
+# shellcheck shell=bash
+# For the native tests beside it. Needs root, a bpffs and network namespaces; without them a test
+# is skipped, aloud. $1 of a test is the CMake build folder.
+repo=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
+NFBPF_TESTS=$repo/tests/vm/guest
+# shellcheck source=tests/vm/guest/lib.sh
+. "$NFBPF_TESTS/lib.sh"
+
+build=$(cd "${1:-$repo/build/release}" && pwd)
+export PATH=$build/exporter/loader:$build/tests/traffic:/usr/sbin:/sbin:$PATH
+export NFBPF_OBJECT_DIR=$build/bpf
+
+[ "$(id -u)" = 0 ] || skip "needs root"
+for tool in bpftool jq nsenter ip; do
+    command -v $tool >/dev/null || skip "needs $tool"
+done
+mountpoint -q /sys/fs/bpf || mount -t bpf bpf /sys/fs/bpf 2>/dev/null || skip "no bpffs at /sys/fs/bpf"
+
+work=$(mktemp -d)
+base=/sys/fs/bpf/nfbpf-test-$$ # nobody else's pins
+
+# nfbpf-load with this test's own pins and manifest; NAME keeps several apart.
+load() { # NAME COMMAND...
+    local name=$1
+    shift
+    nfbpf-load --pin-dir "$base-$name" --run-dir "$work/run-$name" "$@"
+}
+
+clean_up() {
+    local pins name
+    topology_down
+    for pins in "$base"-*; do
+        [ -d "$pins" ] || continue
+        name=${pins#"$base-"}
+        load "$name" detach >/dev/null || true
+    done
+    rm -rf "$work"
+}
+trap clean_up EXIT
