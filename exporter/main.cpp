@@ -21,11 +21,14 @@
 namespace nfbpf {
 namespace {
 
-const exposition::Build kBuild{NFBPF_VERSION, NFBPF_REVISION, NFBPF_COMPILER};
+exposition::Build build() {
+  return {NFBPF_VERSION, NFBPF_REVISION, NFBPF_COMPILER};
+}
 
 std::string version_text() {
-  return "nfbpf_exporter, version " + kBuild.version + " (revision: " + kBuild.revision +
-         ", compiler: " + kBuild.compiler + ")";
+  const auto [version, revision, compiler] = build();
+  return "nfbpf_exporter, version " + version + " (revision: " + revision +
+         ", compiler: " + compiler + ")";
 }
 
 // Signals that end the process are taken by one call, wait_for_end(). Blocked before any thread
@@ -77,7 +80,7 @@ Result<void> serve_until_signal(const Settings& settings, const sigset_t& signal
   const auto& config = settings.config;
   reader::Reader reader({config.run_dir, settings.sysfs},
                         std::make_unique<reader::PinOpener>(config.pin_dir));
-  exposition::MetricsPage page(reader, kBuild, settings.procfs);
+  exposition::MetricsPage page(reader, build(), settings.procfs);
 
   const auto server = http::Server::start({.addresses = config.listen_addresses},
                                           routes(page, config.telemetry_path));

@@ -207,6 +207,7 @@ Config Config::defaults() {
 
 std::vector<std::string> known_keys() {
   std::vector<std::string> keys;
+  keys.reserve(kKeys.size());
   for (const Key& key : kKeys) keys.emplace_back(key.name);
   return keys;
 }

@@ -25,7 +25,7 @@ class Sink {
 // more.
 class Page {
  public:
-  static constexpr std::size_t kChunk = 64 * 1024;
+  static constexpr std::size_t kChunk = std::size_t{64} * 1024;
 
   explicit Page(Sink& sink) : sink_(sink) {}
   Page(const Page&) = delete;

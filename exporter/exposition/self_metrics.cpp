@@ -189,6 +189,7 @@ std::vector<SelfMetrics::Rendered> SelfMetrics::render(
   auto families = registered_->collect(snapshot);
   std::ranges::move(fresh.take(), std::back_inserter(families));
   std::vector<Rendered> texts;
+  texts.reserve(families.size());
   for (MetricFamily& family : families) texts.push_back(rendered(dialect, family));
   std::ranges::sort(texts, {}, &Rendered::name);
   return texts;

@@ -12,7 +12,7 @@ namespace {
 
 // Values fetched by one call: large enough that the call itself costs nothing, small enough for a
 // core's cache and for a short syscall.
-constexpr std::size_t kBatchBytes = 256 * 1024;
+constexpr std::size_t kBatchBytes = std::size_t{256} * 1024;
 constexpr std::size_t kMinRows = 64;
 constexpr std::size_t kMaxRows = 8192;
 // A batch's position is a u32 bucket number for a hash and a key for an array, whose keys are u32.

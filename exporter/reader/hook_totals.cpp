@@ -20,6 +20,7 @@ constexpr std::array<const char*, 3> kFiles = {"packets", "bytes", "matched"};
 template <typename Names>
 std::vector<traffic::EnumName> names_of(const Names& names) {
   std::vector<traffic::EnumName> result;
+  result.reserve(names.size());
   for (const char* name : names) result.push_back({result.size(), name});
   return result;
 }
