@@ -8,6 +8,7 @@
 #include <atomic>
 #include <cerrno>
 #include <cstring>
+#include <exception>
 #include <string_view>
 
 #include "http/probe.h"
@@ -101,8 +102,19 @@ class Server::Civetweb {
           static_cast<std::uint16_t>(bound[static_cast<std::size_t>(i)].port);
   }
 
-  // civetweb's callbacks: C calls these, nothing may be thrown through it.
+  // civetweb's callbacks: C calls these, nothing may be thrown through it. An answer that breaks
+  // off (out of memory) ends without its last chunk, so that the client sees that it is not whole.
   static int begin_request(mg_connection* connection) {
+    try {
+      return answer(connection);
+    } catch (const std::exception& e) {
+      spdlog::error("http: an answer broke off: {}", e.what());
+      mg_disable_connection_keep_alive(connection);
+      return 500;
+    }
+  }
+
+  static int answer(mg_connection* connection) {
     const auto* self = static_cast<const Civetweb*>(mg_get_user_data(mg_get_context(connection)));
     const mg_request_info* info = mg_get_request_info(connection);
     const std::string_view method = info->request_method;

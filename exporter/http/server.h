@@ -26,7 +26,7 @@ struct Request {
   std::string accept;  // the Accept header, empty when there is none
 };
 
-// A path that is served, for GET and HEAD. Called by many threads at once; must not throw.
+// A path that is served, for GET and HEAD. Called by many threads at once.
 struct Route {
   std::string path;
   std::function<Response(const Request&)> answer;

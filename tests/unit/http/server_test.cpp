@@ -9,7 +9,7 @@
 
 #include <chrono>
 #include <cstring>
-#include <thread>
+#include <new>
 
 #include "base/unique_fd.h"
 #include "http/probe.h"
@@ -29,6 +29,13 @@ std::vector<Route> routes() {
   return {{"/metrics", metrics},
           {"/", [](const Request&) { return Response::text(200, "landing"); }},
           {"/big", [](const Request&) { return Response::text(200, kBig); }},
+          {"/throws",
+           [](const Request&) {
+             return Response{200, "text/plain", [](exposition::Sink& sink) {
+                               (void)sink.write("half");
+                               throw std::bad_alloc();
+                             }};
+           }},
           {"/unready", [](const Request&) { return Response::text(503, "no\n"); }}};
 }
 
@@ -134,6 +141,13 @@ TEST_F(ServerTest, SendsALargePageWhole) {
   start();
   const std::string answer = ask_line("GET /big HTTP/1.0");
   EXPECT_EQ(answer.substr(answer.find("\r\n\r\n") + 4), kBig);
+}
+
+TEST_F(ServerTest, BreaksOffVisiblyWhenAnAnswerThrows) {
+  start();
+  const std::string answer = ask_line("GET /throws HTTP/1.1");
+  EXPECT_TRUE(answer.ends_with("\r\n4\r\nhalf\r\n")) << answer;
+  EXPECT_NE(ask_line("GET / HTTP/1.1").find("landing"), std::string::npos) << "and goes on";
 }
 
 TEST_F(ServerTest, CutsClientsThatNeverFinishTheirRequest) {
