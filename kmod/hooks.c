@@ -43,12 +43,14 @@ static DEFINE_STATIC_KEY_FALSE(log_match);
 
 static int log_set(const char *val, const struct kernel_param *kp)
 {
-	if (sysfs_streq(val, "match"))
+	if (sysfs_streq(val, "match")) {
 		static_branch_enable(&log_match);
-	else if (sysfs_streq(val, "off"))
+	} else if (sysfs_streq(val, "off")) {
 		static_branch_disable(&log_match);
-	else
+	} else {
+		pr_err("log: \"%s\" is unknown; give off or match\n", val);
 		return -EINVAL;
+	}
 	return 0;
 }
 

@@ -42,8 +42,6 @@ static const char *reason_of(long err)
 		return "no such file in the writer's mount namespace";
 	case -EACCES:
 		return "not a pinned program";
-	case -EISDIR:
-		return "a directory";
 	case -EINVAL:
 		return "not a program of type socket";
 	case -EPERM:
