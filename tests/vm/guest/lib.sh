@@ -1,5 +1,6 @@
 # shellcheck shell=bash
-# For the tests beside it: . "$NFBPF_TESTS/lib.sh"
+# For the tests beside it: # shellcheck source=tests/vm/guest/lib.sh
+. "$NFBPF_TESTS/lib.sh"
 # A test is a script; it passes with status 0. Its standard input is the second serial line.
 # Whatever it leaves behind (module, network namespaces, pins) counts as its failure.
 set -euo pipefail
@@ -84,6 +85,17 @@ map_pin() { # NAME|PATH
     /*) printf '%s\n' "$1" ;;
     *) printf '%s\n' "$NFBPF_PINS/maps/$1" ;;
     esac
+}
+
+# To be asked when its pins are gone and the module is, too: is a reference left? The kernel frees
+# a program after a grace period.
+assert_program_freed() { # ID
+    local i
+    for ((i = 0; i < 50; i++)); do
+        bpftool prog show id "$1" >/dev/null 2>&1 || { echo "   program $1 is gone"; return; }
+        sleep 0.1
+    done
+    fail "program $1 is still there after its pins and the module went: a reference was leaked"
 }
 
 # ---- topologies ----
