@@ -1,6 +1,5 @@
 # shellcheck shell=bash
-# For the tests beside it: # shellcheck source=tests/vm/guest/lib.sh
-. "$NFBPF_TESTS/lib.sh"
+# For the tests beside it: . "$NFBPF_TESTS/lib.sh"
 # A test is a script; it passes with status 0. Its standard input is the second serial line.
 # Whatever it leaves behind (module, network namespaces, pins) counts as its failure.
 set -euo pipefail
