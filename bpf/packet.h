@@ -20,11 +20,11 @@
 struct packet {
 	access_t access;
 	__u32 direction; /* enum nfbpf_direction */
-	__u32 family; /* enum nfbpf_family */
+	__u32 family;	 /* enum nfbpf_family */
 	__u32 in_ifindex;
 	__u32 out_ifindex;
 	__u64 packets; /* segments of a GSO packet, else 1 */
-	__u64 bytes; /* of IP packets, repeated headers included */
+	__u64 bytes;   /* of IP packets, repeated headers included */
 };
 
 /* The extension headers that net/ipv6/exthdrs_core.c skips; 59 (none) ends a chain as well. */
@@ -57,9 +57,7 @@ static __noinline __u32 skip_ipv6_extensions(access_t access, __u32 protocol)
 		/* A later fragment carries no header of what it is a part of. */
 		if (fragment && (header[2] || header[3] & 0xf8))
 			return (offset + 8) << 8 | protocol;
-		offset += fragment	 ? 8 :
-			  authentication ? (header[1] + 2) * 4 :
-					   (header[1] + 1) * 8;
+		offset += fragment ? 8 : authentication ? (header[1] + 2) * 4 : (header[1] + 1) * 8;
 	}
 	return offset << 8 | protocol;
 }

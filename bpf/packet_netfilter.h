@@ -60,15 +60,14 @@ static __always_inline struct packet packet_of_netfilter(struct bpf_nf_ctx *ctx,
 {
 	const struct nf_hook_state *state = ctx->state;
 	struct sk_buff *skb = ctx->skb;
-	const struct skb_shared_info *shared =
-		bpf_rdonly_cast(skb->head + skb->end,
-				bpf_core_type_id_kernel(struct skb_shared_info));
+	const struct skb_shared_info *shared = bpf_rdonly_cast(
+		skb->head + skb->end, bpf_core_type_id_kernel(struct skb_shared_info));
 	struct packet p = {
 		.access = data,
 		.direction = state->hook + 1,
-		.family = state->pf == NFPROTO_IPV4 ? NFBPF_FAMILY_IPV4 :
-			  state->pf == NFPROTO_IPV6 ? NFBPF_FAMILY_IPV6 :
-						      NFBPF_FAMILY_UNKNOWN,
+		.family = state->pf == NFPROTO_IPV4   ? NFBPF_FAMILY_IPV4
+			  : state->pf == NFPROTO_IPV6 ? NFBPF_FAMILY_IPV6
+						      : NFBPF_FAMILY_UNKNOWN,
 		.packets = 1,
 		.bytes = skb->len,
 	};
@@ -78,8 +77,8 @@ static __always_inline struct packet packet_of_netfilter(struct bpf_nf_ctx *ctx,
 	if (state->out)
 		p.out_ifindex = state->out->ifindex;
 	if (shared->gso_size) {
-		__u64 size = gso_wire_size(data, p.family, skb->len, shared->gso_segs,
-					   shared->gso_size);
+		__u64 size =
+			gso_wire_size(data, p.family, skb->len, shared->gso_segs, shared->gso_size);
 
 		p.packets = size >> 32;
 		p.bytes = size & 0xffffffff;

@@ -16,9 +16,9 @@ static __always_inline long load(access_t access, __u32 offset, void *to, __u32 
 
 static __always_inline __u32 family_of_protocol(__u32 protocol)
 {
-	return protocol == bpf_htons(ETH_P_IP)	 ? NFBPF_FAMILY_IPV4 :
-	       protocol == bpf_htons(ETH_P_IPV6) ? NFBPF_FAMILY_IPV6 :
-						   NFBPF_FAMILY_UNKNOWN;
+	return protocol == bpf_htons(ETH_P_IP)	   ? NFBPF_FAMILY_IPV4
+	       : protocol == bpf_htons(ETH_P_IPV6) ? NFBPF_FAMILY_IPV6
+						   : NFBPF_FAMILY_UNKNOWN;
 }
 
 static __always_inline struct packet packet_of_skb(struct __sk_buff *skb)

@@ -118,10 +118,10 @@ static __noinline int overflow(__u32 direction, __u32 family, __u64 packets, __u
 	struct nfbpf_overflow_key key = {
 		.direction = direction,
 		.family = family,
-		.reason = err == -E2BIG	 ? NFBPF_OVERFLOW_REASON_FULL :
-			  err == -EBUSY	 ? NFBPF_OVERFLOW_REASON_BUSY :
-			  err == -ENOMEM ? NFBPF_OVERFLOW_REASON_MEMORY :
-					   NFBPF_OVERFLOW_REASON_OTHER,
+		.reason = err == -E2BIG	   ? NFBPF_OVERFLOW_REASON_FULL
+			  : err == -EBUSY  ? NFBPF_OVERFLOW_REASON_BUSY
+			  : err == -ENOMEM ? NFBPF_OVERFLOW_REASON_MEMORY
+					   : NFBPF_OVERFLOW_REASON_OTHER,
 	};
 
 	add_named(&nfbpf_overflow, &key, packets, bytes);

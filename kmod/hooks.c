@@ -23,8 +23,9 @@
 
 static char *hooks = "in,forward,out";
 module_param(hooks, charp, 0444);
-MODULE_PARM_DESC(hooks,
-		 "Of pre, in, forward, out, post, each with an optional :PRIORITY (default in,forward,out)");
+MODULE_PARM_DESC(
+	hooks,
+	"Of pre, in, forward, out, post, each with an optional :PRIORITY (default in,forward,out)");
 
 static char *families = "ipv4,ipv6";
 module_param(families, charp, 0444);
@@ -67,10 +68,10 @@ static const struct kernel_param_ops log_ops = {
 module_param_cb(log, &log_ops, NULL, 0644);
 MODULE_PARM_DESC(log, "match: log packets for which the program returns non-zero (default off)");
 
-#define HOOK(_index, _direction, _family, _name)                                           \
-	{                                                                                  \
-		.index = _index, .direction = NFBPF_DIRECTION_##_direction,                \
-		.family = NFBPF_FAMILY_##_family, .name = _name,                           \
+#define HOOK(_index, _direction, _family, _name)                                                   \
+	{                                                                                          \
+		.index = _index, .direction = NFBPF_DIRECTION_##_direction,                        \
+		.family = NFBPF_FAMILY_##_family, .name = _name,                                   \
 	}
 
 struct nfbpf_hook nfbpf_hooks[NFBPF_HOOKS_MAX] = {
@@ -91,9 +92,9 @@ static const struct {
 	const char *word;
 	u8 direction;
 } hook_words[] = {
-	{ "pre", NFBPF_DIRECTION_PREROUTING },	{ "in", NFBPF_DIRECTION_IN },
-	{ "forward", NFBPF_DIRECTION_FORWARD }, { "out", NFBPF_DIRECTION_OUT },
-	{ "post", NFBPF_DIRECTION_POSTROUTING },
+	{"pre", NFBPF_DIRECTION_PREROUTING},   {"in", NFBPF_DIRECTION_IN},
+	{"forward", NFBPF_DIRECTION_FORWARD},  {"out", NFBPF_DIRECTION_OUT},
+	{"post", NFBPF_DIRECTION_POSTROUTING},
 };
 
 static_assert(NFBPF_DIRECTION_PREROUTING == NF_INET_PRE_ROUTING + 1);
@@ -161,7 +162,7 @@ static int parse_hooks(int default_priority)
 
 static int parse_families(void)
 {
-	bool wanted[] = { [NFBPF_FAMILY_IPV4] = false, [NFBPF_FAMILY_IPV6] = false };
+	bool wanted[] = {[NFBPF_FAMILY_IPV4] = false, [NFBPF_FAMILY_IPV6] = false};
 	unsigned int i;
 
 	if (!strcmp(families, "ipv4") || !strcmp(families, "ipv4,ipv6") ||

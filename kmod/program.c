@@ -171,20 +171,18 @@ void nfbpf_program_uninit(void)
  * Each show function prints one value of the running program. The slot cannot
  * be empty: the files go before the program does.
  */
-#define SLOT_ATTR(_name, _fmt, ...)                                                        \
-	static ssize_t _name##_show(struct kobject *kobj, struct kobj_attribute *attr,     \
-				    char *buf)                                             \
-	{                                                                                  \
-		const struct bpf_prog *prog;                                               \
-		ssize_t len;                                                               \
-											   \
-		mutex_lock(&slot_lock);                                                    \
-		prog = rcu_dereference_protected(nfbpf_program,                            \
-						 lockdep_is_held(&slot_lock));             \
-		len = prog ? sysfs_emit(buf, _fmt "\n", __VA_ARGS__) : -ENODEV;            \
-		mutex_unlock(&slot_lock);                                                  \
-		return len;                                                                \
-	}                                                                                  \
+#define SLOT_ATTR(_name, _fmt, ...)                                                                \
+	static ssize_t _name##_show(struct kobject *kobj, struct kobj_attribute *attr, char *buf)  \
+	{                                                                                          \
+		const struct bpf_prog *prog;                                                       \
+		ssize_t len;                                                                       \
+                                                                                                   \
+		mutex_lock(&slot_lock);                                                            \
+		prog = rcu_dereference_protected(nfbpf_program, lockdep_is_held(&slot_lock));      \
+		len = prog ? sysfs_emit(buf, _fmt "\n", __VA_ARGS__) : -ENODEV;                    \
+		mutex_unlock(&slot_lock);                                                          \
+		return len;                                                                        \
+	}                                                                                          \
 	static struct kobj_attribute attr_##_name = __ATTR_RO(_name)
 
 SLOT_ATTR(id, "%u", prog->aux->id);
@@ -195,9 +193,8 @@ SLOT_ATTR(swapped_at, "%lld.%09ld", slot_swapped_at.tv_sec, slot_swapped_at.tv_n
 SLOT_ATTR(last_error, "%s", slot_error);
 
 static struct attribute *slot_attrs[] = {
-	&attr_id.attr,	       &attr_name.attr,	      &attr_tag.attr,
-	&attr_generation.attr, &attr_swapped_at.attr, &attr_last_error.attr,
-	NULL,
+	&attr_id.attr,	       &attr_name.attr,	      &attr_tag.attr, &attr_generation.attr,
+	&attr_swapped_at.attr, &attr_last_error.attr, NULL,
 };
 
 const struct attribute_group nfbpf_program_group = {

@@ -46,7 +46,8 @@ static const struct kernel_param_ops sample_ops = {
 };
 
 module_param_cb(sample, &sample_ops, &nfbpf_sample_every, 0644);
-MODULE_PARM_DESC(sample, "Time one run of the program in this many per CPU (default 1024, 0: none)");
+MODULE_PARM_DESC(sample,
+		 "Time one run of the program in this many per CPU (default 1024, 0: none)");
 
 /* Bytes of the headers that each segment repeats: IP with its extensions, TCP or UDP. */
 static u32 repeated_headers(const struct sk_buff *skb, bool ipv6)
@@ -100,20 +101,19 @@ static const struct nfbpf_hook *hook_of(const struct kobject *kobj)
 	return NULL;
 }
 
-#define TOTAL_ATTR(_name)                                                                  \
-	static ssize_t _name##_show(struct kobject *kobj, struct kobj_attribute *attr,     \
-				    char *buf)                                             \
-	{                                                                                  \
-		const struct nfbpf_hook *hook = hook_of(kobj);                             \
-		u64 sum = 0;                                                               \
-		int cpu;                                                                   \
-											   \
-		if (!hook)                                                                 \
-			return -ENODEV;                                                    \
-		for_each_possible_cpu(cpu)                                                 \
-			sum += READ_ONCE(per_cpu(nfbpf_totals, cpu)[hook->index]._name);   \
-		return sysfs_emit(buf, "%llu\n", sum);                                     \
-	}                                                                                  \
+#define TOTAL_ATTR(_name)                                                                          \
+	static ssize_t _name##_show(struct kobject *kobj, struct kobj_attribute *attr, char *buf)  \
+	{                                                                                          \
+		const struct nfbpf_hook *hook = hook_of(kobj);                                     \
+		u64 sum = 0;                                                                       \
+		int cpu;                                                                           \
+                                                                                                   \
+		if (!hook)                                                                         \
+			return -ENODEV;                                                            \
+		for_each_possible_cpu(cpu) sum +=                                                  \
+			READ_ONCE(per_cpu(nfbpf_totals, cpu)[hook->index]._name);                  \
+		return sysfs_emit(buf, "%llu\n", sum);                                             \
+	}                                                                                          \
 	static struct kobj_attribute total_##_name = __ATTR_RO(_name)
 
 TOTAL_ATTR(packets);
@@ -131,8 +131,12 @@ static ssize_t priority_show(struct kobject *kobj, struct kobj_attribute *attr, 
 static struct kobj_attribute hook_priority = __ATTR_RO(priority);
 
 static struct attribute *hook_attrs[] = {
-	&total_packets.attr, &total_bytes.attr,	      &total_matched.attr,
-	&total_run_ns.attr,  &total_run_samples.attr, &hook_priority.attr,
+	&total_packets.attr,
+	&total_bytes.attr,
+	&total_matched.attr,
+	&total_run_ns.attr,
+	&total_run_samples.attr,
+	&hook_priority.attr,
 	NULL,
 };
 

@@ -50,20 +50,20 @@ enum nfbpf_family {
  * program. They are the program's to read; the module restores what was there.
  */
 enum nfbpf_context_word {
-	NFBPF_CB_DIRECTION = 0,	/* enum nfbpf_direction */
-	NFBPF_CB_FAMILY = 1,	/* enum nfbpf_family */
-	NFBPF_CB_IN_IFINDEX = 2,	/* 0 where the hook has no input interface */
-	NFBPF_CB_OUT_IFINDEX = 3,	/* 0 where the hook has no output interface */
-	NFBPF_CB_NETNS = 4,	/* inode number of the network namespace */
+	NFBPF_CB_DIRECTION = 0,	  /* enum nfbpf_direction */
+	NFBPF_CB_FAMILY = 1,	  /* enum nfbpf_family */
+	NFBPF_CB_IN_IFINDEX = 2,  /* 0 where the hook has no input interface */
+	NFBPF_CB_OUT_IFINDEX = 3, /* 0 where the hook has no output interface */
+	NFBPF_CB_NETNS = 4,	  /* inode number of the network namespace */
 };
 
 /* Typedefs that say how a member is shown. Network byte order where marked. */
-typedef __u32 nfbpf_ipv4_t;	/* big-endian */
+typedef __u32 nfbpf_ipv4_t; /* big-endian */
 typedef struct {
 	__u8 byte[16];
 } nfbpf_ipv6_t;
-typedef __u8 nfbpf_protocol_t;	/* IANA protocol number */
-typedef __u16 nfbpf_port_t;	/* big-endian */
+typedef __u8 nfbpf_protocol_t; /* IANA protocol number */
+typedef __u16 nfbpf_port_t;    /* big-endian */
 typedef __u32 nfbpf_ifindex_t;
 typedef __u16 nfbpf_reserved16_t; /* never shown, always zero */
 typedef __u8 nfbpf_reserved8_t;
@@ -74,9 +74,9 @@ typedef __u8 nfbpf_reserved8_t;
  * out of the packet makes the key.
  */
 struct nfbpf_ipv4_key {
-	enum nfbpf_direction direction;	/* over the TTL */
+	enum nfbpf_direction direction; /* over the TTL */
 	nfbpf_protocol_t protocol;
-	nfbpf_reserved16_t reserved;	/* over the checksum */
+	nfbpf_reserved16_t reserved; /* over the checksum */
 	nfbpf_ipv4_t source;
 	nfbpf_ipv4_t destination;
 };
@@ -84,7 +84,7 @@ struct nfbpf_ipv4_key {
 struct nfbpf_ipv6_key {
 	nfbpf_reserved16_t reserved;	/* over the payload length */
 	nfbpf_protocol_t protocol;	/* past the extension headers */
-	enum nfbpf_direction direction;	/* over the hop limit */
+	enum nfbpf_direction direction; /* over the hop limit */
 	nfbpf_ipv6_t source;
 	nfbpf_ipv6_t destination;
 };
@@ -102,9 +102,9 @@ struct nfbpf_source_destination {
 
 /* Why a packet found no row of its own. */
 enum nfbpf_overflow_reason {
-	NFBPF_OVERFLOW_REASON_FULL = 0,	/* -E2BIG: no free element */
-	NFBPF_OVERFLOW_REASON_BUSY = 1,	/* -EBUSY: bucket lock held below us */
-	NFBPF_OVERFLOW_REASON_MEMORY = 2,	/* -ENOMEM */
+	NFBPF_OVERFLOW_REASON_FULL = 0,	  /* -E2BIG: no free element */
+	NFBPF_OVERFLOW_REASON_BUSY = 1,	  /* -EBUSY: bucket lock held below us */
+	NFBPF_OVERFLOW_REASON_MEMORY = 2, /* -ENOMEM */
 	NFBPF_OVERFLOW_REASON_OTHER = 3,
 } __attribute__((packed));
 
@@ -123,7 +123,7 @@ struct nfbpf_overflow {
 /* Why a packet was left out on purpose. */
 enum nfbpf_filtered_reason {
 	NFBPF_FILTERED_REASON_LOOPBACK = 0,
-	NFBPF_FILTERED_REASON_MALFORMED = 1,	/* no whole IP header */
+	NFBPF_FILTERED_REASON_MALFORMED = 1, /* no whole IP header */
 } __attribute__((packed));
 
 struct nfbpf_filtered_key {

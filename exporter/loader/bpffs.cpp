@@ -68,7 +68,8 @@ Result<void> make_dir(const fs::path& dir, const Readers& readers, Undo& undo) {
 
 Result<void> give(const fs::path& path, const Readers& readers, mode_t with, mode_t without) {
   if (readers.group && ::chown(path.c_str(), 0, *readers.group) != 0) {
-    return fail_errno(errno, "chown " + path.string() + " to gid " + std::to_string(*readers.group));
+    return fail_errno(errno,
+                      "chown " + path.string() + " to gid " + std::to_string(*readers.group));
   }
   if (::chmod(path.c_str(), readers.group ? with : without) != 0) {
     return fail_errno(errno, "chmod " + path.string());

@@ -9,10 +9,10 @@
 #include <charconv>
 #include <string_view>
 
+#include "abi/nfbpf.h"
 #include "loader/kernel_module.h"
 #include "loader/netfilter_link.h"
 #include "loader/object.h"
-#include "abi/nfbpf.h"
 
 namespace nfbpf::loader {
 namespace fs = std::filesystem;
@@ -92,7 +92,9 @@ Result<void> attach_netfilter_link(const LoadedObject& object, const AttachOptio
 }
 
 // For iptables -m bpf --object-pinned, or a module that is loaded by hand.
-Result<void> attach_nothing(const LoadedObject&, const AttachOptions&, Undo&) { return {}; }
+Result<void> attach_nothing(const LoadedObject&, const AttachOptions&, Undo&) {
+  return {};
+}
 
 struct Datapath {
   std::string_view name;
@@ -147,10 +149,12 @@ Result<Manifest> tell_readers(Manifest manifest, const AttachOptions& options) {
 Result<std::vector<const Datapath*>> wanted_datapaths(const std::string& name) {
   std::vector<const Datapath*> wanted;
   for (const Datapath& datapath : kDatapaths) {
-    if (name == datapath.name || (name == "auto" && datapath.automatic)) wanted.push_back(&datapath);
+    if (name == datapath.name || (name == "auto" && datapath.automatic))
+      wanted.push_back(&datapath);
   }
   if (wanted.empty()) {
-    return fail("--datapath: \"" + name + "\" is unknown; give auto, kmod, netfilter-link or pinned");
+    return fail("--datapath: \"" + name +
+                "\" is unknown; give auto, kmod, netfilter-link or pinned");
   }
   return wanted;
 }

@@ -45,7 +45,8 @@ Result<Module> find_module(kmod_ctx* ctx, const ModuleOptions& options) {
   kmod_module* module = nullptr;
   if (options.file) {
     if (!fs::exists(*options.file)) {
-      return fail("module file " + options.file->string() + " does not exist: build it (make -C kmod)");
+      return fail("module file " + options.file->string() +
+                  " does not exist: build it (make -C kmod)");
     }
     if (const int err = kmod_module_new_from_path(ctx, options.file->c_str(), &module); err != 0) {
       return fail_errno(err, "open module " + options.file->string());
@@ -96,7 +97,9 @@ std::string why_refused(int err, const ModuleOptions& options) {
 
 }  // namespace
 
-bool module_is_loaded() { return fs::exists(fs::path("/sys/module") / kModuleName / "refcnt"); }
+bool module_is_loaded() {
+  return fs::exists(fs::path("/sys/module") / kModuleName / "refcnt");
+}
 
 Result<std::string> read_module_file(const std::string& relative) {
   const fs::path path = fs::path("/sys/module") / kModuleName / relative;
@@ -123,8 +126,9 @@ Result<void> insert_module(const ModuleOptions& options) {
   const auto abi = read_module_file("abi");
   if (!abi || std::atoi(abi->c_str()) != NFBPF_ABI_MAJOR) {
     const auto removed = remove_module();
-    return fail("module nfbpf speaks ABI " + (abi ? *abi : std::string("unknown")) + ", nfbpf-load speaks " +
-                std::to_string(NFBPF_ABI_MAJOR) + ": install both from the same release" +
+    return fail("module nfbpf speaks ABI " + (abi ? *abi : std::string("unknown")) +
+                ", nfbpf-load speaks " + std::to_string(NFBPF_ABI_MAJOR) +
+                ": install both from the same release" +
                 (removed ? "" : "; " + removed.error().what));
   }
   return {};

@@ -8,9 +8,9 @@
 #include <limits>
 #include <nlohmann/json.hpp>
 
+#include "abi/nfbpf.h"
 #include "loader/datapath.h"
 #include "loader/kernel_module.h"
-#include "abi/nfbpf.h"
 
 namespace {
 
@@ -84,7 +84,8 @@ int run_status(const Arguments& arguments) {
     return manifest ? 0 : 3;
   }
   if (!manifest) {
-    std::printf("not attached%s\n", loaded ? ", but module nfbpf is loaded (not by nfbpf-load)" : "");
+    std::printf("not attached%s\n",
+                loaded ? ", but module nfbpf is loaded (not by nfbpf-load)" : "");
     return 3;
   }
   std::printf("datapath  %s (%s)\n", manifest->datapath.c_str(), manifest->datapath_reason.c_str());
@@ -102,7 +103,9 @@ int run_status(const Arguments& arguments) {
 
 void describe_attach(CLI::App& command, Arguments& arguments) {
   AttachOptions& options = arguments.attach;
-  command.add_option("--datapath", options.datapath, "auto, kmod, netfilter-link, or pinned: load and pin only")
+  command
+      .add_option("--datapath", options.datapath,
+                  "auto, kmod, netfilter-link, or pinned: load and pin only")
       ->capture_default_str();
   command
       .add_option("--program", options.program,
@@ -111,8 +114,9 @@ void describe_attach(CLI::App& command, Arguments& arguments) {
   command.add_option("--object-dir", options.object_dir, "folder of the BPF objects")
       ->default_val(NFBPF_OBJECT_DIR)
       ->envname("NFBPF_OBJECT_DIR");
-  command.add_option("--module", arguments.module_file,
-                     "path of an nfbpf.ko (default: the installed module)")
+  command
+      .add_option("--module", arguments.module_file,
+                  "path of an nfbpf.ko (default: the installed module)")
       ->envname("NFBPF_MODULE");
   command.add_option("--hooks", options.hooks, "list of pre, in, forward, out, post")
       ->default_val("in,forward,out");

@@ -11,9 +11,9 @@
 #include <nlohmann/json.hpp>
 #include <span>
 
+#include "abi/nfbpf.h"
 #include "base/unique_fd.h"
 #include "loader/sha256.h"
-#include "abi/nfbpf.h"
 
 namespace nfbpf::loader {
 namespace fs = std::filesystem;
@@ -54,7 +54,8 @@ Result<void> write_file(const fs::path& path, std::span<const std::byte> bytes,
     if (!file) return fail_errno(EIO, "write " + part.string());
   }
   if (auto ok = let_read(part, readers); !ok) return ok;
-  if (::rename(part.c_str(), path.c_str()) != 0) return fail_errno(errno, "rename " + part.string());
+  if (::rename(part.c_str(), path.c_str()) != 0)
+    return fail_errno(errno, "rename " + part.string());
   return {};
 }
 

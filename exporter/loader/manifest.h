@@ -35,8 +35,8 @@ struct Manifest {
                                           const std::filesystem::path& run_dir,
                                           const Readers& readers, Undo& undo);
 
-// Reads what status and detach need: datapath, reason, refused, pin_dir, object, program, map names.
-// No manifest is an error with code ENOENT.
+// Reads what status and detach need: datapath, reason, refused, pin_dir, object, program, map
+// names. No manifest is an error with code ENOENT.
 [[nodiscard]] Result<Manifest> read_manifest(const std::filesystem::path& run_dir);
 
 void remove_manifest(const std::filesystem::path& run_dir);

@@ -26,15 +26,20 @@ struct NamedHook {
 };
 
 constexpr std::array kHooks = {
-    NamedHook{"pre", {"ipv4_prerouting", NFPROTO_IPV4, NF_INET_PRE_ROUTING},
+    NamedHook{"pre",
+              {"ipv4_prerouting", NFPROTO_IPV4, NF_INET_PRE_ROUTING},
               {"ipv6_prerouting", NFPROTO_IPV6, NF_INET_PRE_ROUTING}},
-    NamedHook{"in", {"ipv4_local_in", NFPROTO_IPV4, NF_INET_LOCAL_IN},
+    NamedHook{"in",
+              {"ipv4_local_in", NFPROTO_IPV4, NF_INET_LOCAL_IN},
               {"ipv6_local_in", NFPROTO_IPV6, NF_INET_LOCAL_IN}},
-    NamedHook{"forward", {"ipv4_forward", NFPROTO_IPV4, NF_INET_FORWARD},
+    NamedHook{"forward",
+              {"ipv4_forward", NFPROTO_IPV4, NF_INET_FORWARD},
               {"ipv6_forward", NFPROTO_IPV6, NF_INET_FORWARD}},
-    NamedHook{"out", {"ipv4_local_out", NFPROTO_IPV4, NF_INET_LOCAL_OUT},
+    NamedHook{"out",
+              {"ipv4_local_out", NFPROTO_IPV4, NF_INET_LOCAL_OUT},
               {"ipv6_local_out", NFPROTO_IPV6, NF_INET_LOCAL_OUT}},
-    NamedHook{"post", {"ipv4_postrouting", NFPROTO_IPV4, NF_INET_POST_ROUTING},
+    NamedHook{"post",
+              {"ipv4_postrouting", NFPROTO_IPV4, NF_INET_POST_ROUTING},
               {"ipv6_postrouting", NFPROTO_IPV6, NF_INET_POST_ROUTING}},
 };
 
@@ -67,7 +72,8 @@ Result<std::vector<HookPoint>> hook_points(const std::string& hooks, const std::
   bool v6 = false;
   for (const std::string_view family : split(families)) {
     if (family != "ipv4" && family != "ipv6") {
-      return fail("--families: \"" + std::string(family) + "\" is unknown; give ipv4, ipv6 or both");
+      return fail("--families: \"" + std::string(family) +
+                  "\" is unknown; give ipv4, ipv6 or both");
     }
     (family == "ipv4" ? v4 : v6) = true;
   }
@@ -91,10 +97,15 @@ Result<void> attach_links(int program_fd, const std::vector<HookPoint>& points, 
   // The kernel keeps the very first and last place for itself (net/netfilter/nf_bpf_link.c).
   priority = std::clamp(priority, NF_IP_PRI_FIRST + 1, NF_IP_PRI_LAST - 1);
   for (const HookPoint& point : points) {
-    LinkCreateNetfilter attr{static_cast<__u32>(program_fd), 0, kAttachTypeNetfilter, 0,
-                             point.family, point.hook, priority, 0};
-    const UniqueFd link(
-        static_cast<int>(::syscall(SYS_bpf, BPF_LINK_CREATE, &attr, sizeof(attr))));
+    LinkCreateNetfilter attr{static_cast<__u32>(program_fd),
+                             0,
+                             kAttachTypeNetfilter,
+                             0,
+                             point.family,
+                             point.hook,
+                             priority,
+                             0};
+    const UniqueFd link(static_cast<int>(::syscall(SYS_bpf, BPF_LINK_CREATE, &attr, sizeof(attr))));
     if (!link) {
       return fail_errno(errno, std::string("attach a netfilter link at ") + point.name +
                                    " with priority " + std::to_string(priority));

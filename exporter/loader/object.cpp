@@ -14,8 +14,8 @@
 #include <cstring>
 #include <string_view>
 
-#include "base/unique_fd.h"
 #include "abi/nfbpf.h"
+#include "base/unique_fd.h"
 
 namespace nfbpf::loader {
 namespace fs = std::filesystem;
@@ -59,15 +59,16 @@ std::string last_cause() {
   return cause.empty() ? cause : " (" + cause + ")";
 }
 
-bool is_internal(const bpf_map* map) { return bpf_map__is_internal(map); }
+bool is_internal(const bpf_map* map) {
+  return bpf_map__is_internal(map);
+}
 
 Result<void> set_constant(bpf_object* object, std::string_view name, bool value) {
   bpf_map* map = nullptr;
   bpf_object__for_each_map(map, object) {
     if (!is_internal(map) || !std::string_view(bpf_map__name(map)).ends_with(".rodata")) continue;
     std::size_t size = 0;
-    auto* data = static_cast<char*>(
-        const_cast<void*>(bpf_map__initial_value(map, &size)));
+    auto* data = static_cast<char*>(const_cast<void*>(bpf_map__initial_value(map, &size)));
     const btf* types = bpf_object__btf(object);
     const int section = btf__find_by_name_kind(types, ".rodata", BTF_KIND_DATASEC);
     if (data == nullptr || section < 0) continue;
@@ -122,11 +123,14 @@ Result<void> reuse_pinned(bpf_map* map, const fs::path& pin) {
     return fail_errno(errno, "map pin " + pin.string());
   }
   auto info = info_of(fd.get(), pin.string());
-  if (!info) return fail("map pin " + pin.string() + " is not a map: remove it, or give another --pin-dir");
+  if (!info)
+    return fail("map pin " + pin.string() + " is not a map: remove it, or give another --pin-dir");
   if (auto ok = same_layout(map, *info, pin); !ok) return ok;
   if (info->max_entries != bpf_map__max_entries(map)) {
-    spdlog::warn("map {} goes on with the {} entries it has, not {}: detach without --keep-maps first to resize it",
-                 bpf_map__name(map), info->max_entries, bpf_map__max_entries(map));
+    spdlog::warn(
+        "map {} goes on with the {} entries it has, not {}: detach without --keep-maps first to "
+        "resize it",
+        bpf_map__name(map), info->max_entries, bpf_map__max_entries(map));
     bpf_map__set_max_entries(map, info->max_entries);
   }
   if (const int err = bpf_map__reuse_fd(map, fd.get()); err != 0) {
@@ -135,14 +139,17 @@ Result<void> reuse_pinned(bpf_map* map, const fs::path& pin) {
   return {};
 }
 
-bool holds_pairs(std::string_view name) { return name == "nfbpf_ipv4" || name == "nfbpf_ipv6"; }
+bool holds_pairs(std::string_view name) {
+  return name == "nfbpf_ipv4" || name == "nfbpf_ipv6";
+}
 
 }  // namespace
 
 Result<void> LoadedObject::prepare(const ObjectOptions& options) {
   bpf_program* program = bpf_object__next_program(object_.get(), nullptr);
   if (program == nullptr) {
-    return fail("object " + options.file.string() + " has no program: it needs one in SEC(\"socket\")");
+    return fail("object " + options.file.string() +
+                " has no program: it needs one in SEC(\"socket\")");
   }
   if (options.entry == Entry::kNetfilter) {
     bpf_program__set_type(program, kProgramTypeNetfilter);
@@ -153,9 +160,11 @@ Result<void> LoadedObject::prepare(const ObjectOptions& options) {
                 options.file.string() + " is SEC(\"" + section +
                 "\"), the module runs SEC(\"socket\"): build it with that section");
   }
-  if (auto ok = set_constant(object_.get(), "count_loopback", options.count_loopback); !ok) return ok;
+  if (auto ok = set_constant(object_.get(), "count_loopback", options.count_loopback); !ok)
+    return ok;
   // The in-tree link runs with BH on: a softirq can come between load and store of an add.
-  if (auto ok = set_constant(object_.get(), "atomic_adds", options.entry == Entry::kNetfilter); !ok) {
+  if (auto ok = set_constant(object_.get(), "atomic_adds", options.entry == Entry::kNetfilter);
+      !ok) {
     return ok;
   }
   bpf_map* map = nullptr;
@@ -204,20 +213,23 @@ Result<LoadedObject> LoadedObject::load(const ObjectOptions& options, Undo& undo
   libbpf_log().clear();
   if (options.file.native().size() >= PATH_MAX) {
     return fail("object path is " + std::to_string(options.file.native().size()) +
-                " bytes long, the limit is " + std::to_string(PATH_MAX - 1) + ": give a shorter one");
+                " bytes long, the limit is " + std::to_string(PATH_MAX - 1) +
+                ": give a shorter one");
   }
   std::error_code ec;
   if (!fs::exists(options.file, ec)) {
     return fail("object " + options.file.string() +
-                " does not exist: give a *.bpf.o with --program, or the folder of the objects with --object-dir");
+                " does not exist: give a *.bpf.o with --program, or the folder of the objects with "
+                "--object-dir");
   }
   bpf_object* raw = bpf_object__open_file(options.file.c_str(), nullptr);
   if (raw == nullptr) {
     const int err = errno;
     std::array<char, 128> text{};
     libbpf_strerror(err, text.data(), text.size());
-    return tl::unexpected(Error{err, options.file.string() + " is no BPF object that can be loaded: " +
-                                         text.data() + last_cause()});
+    return tl::unexpected(Error{err, options.file.string() +
+                                         " is no BPF object that can be loaded: " + text.data() +
+                                         last_cause()});
   }
   LoadedObject object(raw);
   if (auto ok = object.prepare(options); !ok) return tl::unexpected(ok.error());

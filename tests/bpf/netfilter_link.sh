@@ -1,5 +1,6 @@
 #!/bin/bash
 # The in-tree link counts exactly: NFBPF_COUNT packets (default 1,000,000) of each sort.
+# shellcheck source=tests/bpf/lib.sh
 . "$(dirname "$0")/lib.sh"
 
 count=${NFBPF_COUNT:-1000000}
@@ -10,19 +11,19 @@ udp_rows() { # NS MAP MEMBER DIRECTION
 
 send() { # FAMILY TO "NS:DIRECTION..." OPTION...
     local map=nfbpf_$1 to=$2 places=$3 place packets bytes
-    declare -A before
+    declare -A before before_bytes
     shift 3
     for place in $places; do
         before[$place]=$(udp_rows "${place%:*}" "$map" packets "${place#*:}")
-        before[b$place]=$(udp_rows "${place%:*}" "$map" bytes "${place#*:}")
+        before_bytes[$place]=$(udp_rows "${place%:*}" "$map" bytes "${place#*:}")
     done
     read -r packets bytes < <(ns left nfbpf-traffic udp --to "$to" "$@")
     echo "   sent $packets packets, $bytes bytes to $to"
     for place in $places; do
         assert_eq "$place packets" "$packets" \
-            $(($(udp_rows "${place%:*}" "$map" packets "${place#*:}") - before[$place]))
+            "$(($(udp_rows "${place%:*}" "$map" packets "${place#*:}") - ${before[$place]}))"
         assert_eq "$place bytes" "$bytes" \
-            $(($(udp_rows "${place%:*}" "$map" bytes "${place#*:}") - before[b$place]))
+            "$(($(udp_rows "${place%:*}" "$map" bytes "${place#*:}") - ${before_bytes[$place]}))"
     done
 }
 

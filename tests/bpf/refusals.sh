@@ -1,5 +1,6 @@
 #!/bin/bash
 # Bad input to nfbpf-load: one line that names the thing and the next step, and nothing left behind.
+# shellcheck source=tests/bpf/lib.sh
 . "$(dirname "$0")/lib.sh"
 
 nothing_left() { # NAME

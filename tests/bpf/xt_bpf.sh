@@ -1,5 +1,6 @@
 #!/bin/bash
 # iptables runs the same pinned program, into the same map; a deny list drops what it lists.
+# shellcheck source=tests/bpf/lib.sh
 . "$(dirname "$0")/lib.sh"
 
 count=${NFBPF_COUNT:-100000}
@@ -31,7 +32,8 @@ counts_the_same() { # VARIANT FAMILY TO
 # Keys of the deny list are IPv6 addresses, IPv4 ones as ::ffff:a.b.c.d.
 deny() { # HEX BYTES of the address
     # shellcheck disable=SC2086 # sixteen words
-    bpftool map update pinned "$base-deny/maps/nfbpf_denied" key hex $1 value $(printf '0 %.0s' {1..16})
+    bpftool map update pinned "$base-deny/maps/nfbpf_denied" key hex $1 \
+        value 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0
 }
 
 answers() { ns left ping -c 1 -W 1 -q "$1" >/dev/null; }

@@ -120,7 +120,9 @@ std::vector<unsigned char> icmp_message(const Address& to, const Load& load) {
 
 // A raw socket whose packets wait in a queue below says ENOBUFS before it makes another, and a
 // connected one says ECONNREFUSED for an earlier packet's ICMP answer. Neither was sent.
-bool may_try_again() { return errno == ENOBUFS || errno == ECONNREFUSED || errno == EINTR; }
+bool may_try_again() {
+  return errno == ENOBUFS || errno == ECONNREFUSED || errno == EINTR;
+}
 
 constexpr std::size_t kBatch = 64;  // messages per system call
 
@@ -172,18 +174,16 @@ void report(std::uint64_t messages, const Load& load, const Address& to, std::si
 void run_udp(const Load& load) {
   const Address to = parse(load.to, load.port);
   const std::vector<unsigned char> message(load.payload);
-  const std::uint64_t sent = on_cpus(load.cpus, [&] {
-    return send_all(udp_socket(to, load).get(), message, load.count);
-  });
+  const std::uint64_t sent =
+      on_cpus(load.cpus, [&] { return send_all(udp_socket(to, load).get(), message, load.count); });
   report(sent, load, to, 8);
 }
 
 void run_icmp(const Load& load) {
   const Address to = parse(load.to, 0);
   const auto message = icmp_message(to, load);
-  const std::uint64_t sent = on_cpus(load.cpus, [&] {
-    return send_all(icmp_socket(to, load).get(), message, load.count);
-  });
+  const std::uint64_t sent = on_cpus(
+      load.cpus, [&] { return send_all(icmp_socket(to, load).get(), message, load.count); });
   report(sent, load, to, 8);
 }
 
@@ -201,7 +201,8 @@ int main(int argc, char** argv) {
   app.add_option("--cpu", load.cpus, "a thread on each of these CPUs")->delimiter(',');
   CLI::App* udp = app.add_subcommand("udp", "UDP datagrams");
   udp->add_option("--port", load.port)->capture_default_str();
-  udp->add_option("--gso-segment", load.gso_segment, "let the kernel cut the payload (UDP_SEGMENT)");
+  udp->add_option("--gso-segment", load.gso_segment,
+                  "let the kernel cut the payload (UDP_SEGMENT)");
   CLI::App* icmp = app.add_subcommand("icmp", "ICMP or ICMPv6 echo messages from a raw socket");
   icmp->add_option("--type", load.type)->check(CLI::IsMember({"request", "reply"}));
   CLI11_PARSE(app, argc, argv);

@@ -1,6 +1,7 @@
 #!/bin/bash
 # What was sent is what the map says, and what the map says is what the module saw: difference 0.
 # NFBPF_COUNT packets (default 1,000,000) of each sort.
+# shellcheck source=tests/vm/guest/lib.sh
 . "$NFBPF_TESTS/lib.sh"
 
 count=${NFBPF_COUNT:-1000000}
@@ -40,17 +41,17 @@ assert_all_conserved() {
 # on the sender's CPU.
 send() { # FAMILY TO "DIRECTION..." OPTION...
     local map=nfbpf_$1 to=$2 ways=$3 packets bytes way
-    declare -A before
+    declare -A before before_bytes
     shift 3
     for way in $ways; do
         before[$way]=$(udp_rows "$map" packets "$way")
-        before[b$way]=$(udp_rows "$map" bytes "$way")
+        before_bytes[$way]=$(udp_rows "$map" bytes "$way")
     done
     read -r packets bytes < <(ns left nfbpf-traffic udp --to "$to" "$@")
     echo "   sent $packets packets, $bytes bytes to $to"
     for way in $ways; do
-        assert_eq "$way packets" "$packets" $(($(udp_rows "$map" packets "$way") - before[$way]))
-        assert_eq "$way bytes" "$bytes" $(($(udp_rows "$map" bytes "$way") - before[b$way]))
+        assert_eq "$way packets" "$packets" "$(($(udp_rows "$map" packets "$way") - ${before[$way]}))"
+        assert_eq "$way bytes" "$bytes" "$(($(udp_rows "$map" bytes "$way") - ${before_bytes[$way]}))"
     done
 }
 

@@ -46,7 +46,7 @@ step "a swap that is refused leaves the old program"
 modprobe nfbpf bpf_path=$pins/socket
 id=$(cat /sys/module/nfbpf/program/id)
 for bad in /sys/fs/bpf/none $pins/xdp $pins/maps/nfbpf_ipv4 $pins /init; do
-    ! echo $bad 2>/dev/null >/sys/module/nfbpf/parameters/bpf_path || fail "swap to $bad was accepted"
+    ! echo "$bad" 2>/dev/null >/sys/module/nfbpf/parameters/bpf_path || fail "swap to $bad was accepted"
     echo "   $(cat /sys/module/nfbpf/program/last_error)"
     grep -q -- "$bad" /sys/module/nfbpf/program/last_error || fail "last_error does not name $bad"
     assert_eq "program" "$id" "$(cat /sys/module/nfbpf/program/id)"

@@ -2,6 +2,7 @@
 # Two contexts of one CPU add to one row: a process sends echo replies from "left", and a softirq
 # answers the pings of "right" from "left". The pings come through netem, whose timer makes the
 # softirq interrupt the sender wherever it stands, inside the program too unless BH is off.
+# shellcheck source=tests/vm/guest/lib.sh
 . "$NFBPF_TESTS/lib.sh"
 
 count=${NFBPF_COUNT:-200000}
@@ -17,6 +18,7 @@ echo_replies() { # FAMILY
         ns left cat /proc/net/snmp | awk '$1 == "Icmp:" && !at { for (i = 1; i <= NF; i++) if ($i == "OutEchoReps") at = i; next }
             $1 == "Icmp:" { print $at }'
     else
+        # shellcheck disable=SC2016 # awk expands
         ns left awk '$1 == "Icmp6OutEchoReplies" { print $2 }' /proc/net/snmp6
     fi
 }
@@ -57,5 +59,5 @@ ns right nfbpf-traffic icmp --type request --to 10.1.0.1 --count "$count" --cpu 
 wait
 sleep 1
 assert_eq "counted in local_out (direction 4)" "$(hook_count packets '*_local_out')" \
-    "$(bpftool -j map lookup pinned $NFBPF_PINS/maps/wide_add key hex 04 00 00 00 | jq '[.formatted.values[].value.packets] | add')"
+    "$(bpftool -j map lookup pinned "$NFBPF_PINS/maps/wide_add" key hex 04 00 00 00 | jq '[.formatted.values[].value.packets] | add')"
 nfbpf-load detach

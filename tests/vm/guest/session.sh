@@ -1,5 +1,6 @@
 #!/bin/bash
 # By hand, with standard tools: pin a program, load the module, ping, unload.
+# shellcheck source=tests/vm/guest/lib.sh
 . "$NFBPF_TESTS/lib.sh"
 
 pins=/sys/fs/bpf/session
