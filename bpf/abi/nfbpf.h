@@ -19,6 +19,7 @@
 /* Where things are pinned, below the bpffs directory chosen by the loader. */
 #define NFBPF_PIN_DIR_DEFAULT "/sys/fs/bpf/nfbpf"
 #define NFBPF_PIN_PROGRAM "program"
+#define NFBPF_PIN_PREVIOUS "program_previous" /* kept for a rollback */
 #define NFBPF_PIN_MAPS "maps"
 #define NFBPF_PIN_LINKS "links"
 

@@ -60,6 +60,7 @@ Result<LoadedObject> load(const AttachOptions& options, Entry entry, Undo& undo)
   return LoadedObject::load({.file = object_file(options, entry),
                              .entry = entry,
                              .pin_dir = options.pin_dir,
+                             .program_pin = NFBPF_PIN_PROGRAM,
                              .readers = options.readers,
                              .max_pairs = options.max_pairs,
                              .count_loopback = options.count_loopback},
@@ -130,6 +131,8 @@ Result<Manifest> attach_by(const Datapath& datapath, const AttachOptions& option
                   .pin_dir = options.pin_dir,
                   .object = fs::absolute(object_file(options, datapath.entry)),
                   .program = *program,
+                  .previous = {},
+                  .count_loopback = options.count_loopback,
                   .maps = object->maps()};
 }
 
@@ -215,6 +218,9 @@ Result<std::vector<std::string>> detach(const DetachOptions& options) {
   }
   if (unpin_all(options.pin_dir / NFBPF_PIN_LINKS)) taken.emplace_back("links");
   if (::unlink((options.pin_dir / NFBPF_PIN_PROGRAM).c_str()) == 0) taken.emplace_back("program");
+  if (::unlink((options.pin_dir / NFBPF_PIN_PREVIOUS).c_str()) == 0) {
+    taken.emplace_back("previous program");
+  }
   if (!options.keep_maps && unpin_all(options.pin_dir / NFBPF_PIN_MAPS)) {
     taken.emplace_back("maps");
   }

@@ -11,6 +11,7 @@
 #include "abi/nfbpf.h"
 #include "loader/datapath.h"
 #include "loader/kernel_module.h"
+#include "loader/swap.h"
 
 namespace {
 
@@ -23,6 +24,7 @@ struct Arguments {
   std::string group;
   std::uint32_t max_pairs = 0;
   std::string module_file;
+  std::filesystem::path swap_file;
   bool json = false;
   std::filesystem::path pin_dir = NFBPF_PIN_DIR_DEFAULT;
   std::filesystem::path run_dir = NFBPF_RUN_DIR_DEFAULT;
@@ -49,6 +51,13 @@ int run_attach(Arguments& arguments) {
   std::printf("attached by %s (%s): program %s, id %u, tag %s\n", manifest->datapath.c_str(),
               manifest->datapath_reason.c_str(), manifest->program.name.c_str(),
               manifest->program.id, manifest->program.tag.c_str());
+  return 0;
+}
+
+int report_swap(const char* how, const Result<Manifest>& manifest) {
+  if (!manifest) return complain(manifest.error());
+  std::printf("%s: program %s, id %u, tag %s, from %s\n", how, manifest->program.name.c_str(),
+              manifest->program.id, manifest->program.tag.c_str(), manifest->object.c_str());
   return 0;
 }
 
@@ -94,6 +103,11 @@ int run_status(const Arguments& arguments) {
   }
   std::printf("program   %s, id %u, tag %s, from %s\n", manifest->program.name.c_str(),
               manifest->program.id, manifest->program.tag.c_str(), manifest->object.c_str());
+  if (manifest->previous) {
+    std::printf("previous  %s, id %u, tag %s, from %s\n", manifest->previous->program.name.c_str(),
+                manifest->previous->program.id, manifest->previous->program.tag.c_str(),
+                manifest->previous->object.c_str());
+  }
   for (const PinnedMap& map : manifest->maps) {
     std::printf("map       %s at %s, %u entries at most\n", map.name.c_str(), map.pin.c_str(),
                 map.max_entries);
@@ -157,6 +171,10 @@ int main(int argc, char** argv) {
   CLI::App* detach_command = app.add_subcommand("detach", "take all of it away again");
   detach_command->add_flag("--keep-maps", arguments.detach.keep_maps,
                            "leave the counters for the next attach");
+  CLI::App* swap_command = app.add_subcommand("swap", "replace the program while traffic flows");
+  swap_command->add_option("file", arguments.swap_file, "a *.bpf.o; its maps are the pinned ones")
+      ->required();
+  CLI::App* rollback_command = app.add_subcommand("rollback", "take the program before the swap");
   CLI::App* status_command = app.add_subcommand("status", "what is attached, and how");
   status_command->add_flag("--json", arguments.json, "for programs");
 
@@ -164,6 +182,9 @@ int main(int argc, char** argv) {
   try {
     if (attach_command->parsed()) return run_attach(arguments);
     if (detach_command->parsed()) return run_detach(arguments);
+    const SwapOptions swap_options{arguments.swap_file, arguments.pin_dir, arguments.run_dir};
+    if (swap_command->parsed()) return report_swap("swapped", swap(swap_options));
+    if (rollback_command->parsed()) return report_swap("rolled back", rollback(swap_options));
     return run_status(arguments);
   } catch (const std::exception& error) {
     return complain(Error{0, error.what()});

@@ -76,8 +76,16 @@ nlohmann::json json_of(const PinnedMap& map, const std::string& sha256) {
           {"max_entries", map.max_entries},
           {"key_type_id", map.key_type_id},
           {"value_type_id", map.value_type_id},
+          {"btf_id", map.btf_id},
           {"btf", sha256.empty() ? "" : std::string(kBtfDir) + "/" + sha256 + ".btf"},
           {"btf_sha256", sha256}};
+}
+
+nlohmann::json json_of(const ProgramInfo& program, const fs::path& object) {
+  return {{"name", program.name},
+          {"id", program.id},
+          {"tag", program.tag},
+          {"object", object.string()}};
 }
 
 nlohmann::json json_of(const Manifest& manifest) {
@@ -86,18 +94,36 @@ nlohmann::json json_of(const Manifest& manifest) {
     refused.push_back({{"datapath", refusal.datapath}, {"reason", refusal.reason}});
   }
   const std::chrono::duration<double> now = std::chrono::system_clock::now().time_since_epoch();
-  return {{"abi", {{"major", NFBPF_ABI_MAJOR}, {"minor", NFBPF_ABI_MINOR}}},
-          {"datapath", manifest.datapath},
-          {"datapath_reason", manifest.datapath_reason},
-          {"refused", refused},
-          {"pin_dir", manifest.pin_dir.string()},
-          {"program",
-           {{"name", manifest.program.name},
-            {"id", manifest.program.id},
-            {"tag", manifest.program.tag},
-            {"object", manifest.object.string()}}},
-          {"loaded_at", now.count()},
-          {"maps", nlohmann::json::array()}};
+  nlohmann::json state{{"abi", {{"major", NFBPF_ABI_MAJOR}, {"minor", NFBPF_ABI_MINOR}}},
+                       {"datapath", manifest.datapath},
+                       {"datapath_reason", manifest.datapath_reason},
+                       {"refused", refused},
+                       {"pin_dir", manifest.pin_dir.string()},
+                       {"program", json_of(manifest.program, manifest.object)},
+                       {"count_loopback", manifest.count_loopback},
+                       {"loaded_at", now.count()},
+                       {"maps", nlohmann::json::array()}};
+  if (manifest.previous) {
+    state["previous"] = json_of(manifest.previous->program, manifest.previous->object);
+  }
+  return state;
+}
+
+ProgramInfo program_of(const nlohmann::json& json) {
+  return {json.at("name"), json.at("id"), json.at("tag")};
+}
+
+PinnedMap map_of(const nlohmann::json& json) {
+  return {.name = json.at("name"),
+          .pin = json.at("pin").get<std::string>(),
+          .id = json.at("id"),
+          .type = json.at("type"),
+          .key_size = json.at("key_size"),
+          .value_size = json.at("value_size"),
+          .max_entries = json.at("max_entries"),
+          .key_type_id = json.at("key_type_id"),
+          .value_type_id = json.at("value_type_id"),
+          .btf_id = json.at("btf_id")};
 }
 
 }  // namespace
@@ -133,19 +159,18 @@ Result<Manifest> read_manifest(const fs::path& run_dir) {
     manifest.datapath = state.at("datapath");
     manifest.datapath_reason = state.at("datapath_reason");
     manifest.pin_dir = state.at("pin_dir").get<std::string>();
-    const auto& program = state.at("program");
-    manifest.object = program.at("object").get<std::string>();
-    manifest.program = {program.at("name"), program.at("id"), program.at("tag")};
+    manifest.object = state.at("program").at("object").get<std::string>();
+    manifest.program = program_of(state.at("program"));
+    manifest.count_loopback = state.at("count_loopback");
+    if (state.contains("previous")) {
+      const auto& previous = state.at("previous");
+      manifest.previous =
+          PreviousProgram{program_of(previous), previous.at("object").get<std::string>()};
+    }
     for (const auto& refusal : state.at("refused")) {
       manifest.refused.push_back({refusal.at("datapath"), refusal.at("reason")});
     }
-    for (const auto& map : state.at("maps")) {
-      PinnedMap pinned{};
-      pinned.name = map.at("name");
-      pinned.pin = map.at("pin").get<std::string>();
-      pinned.max_entries = map.at("max_entries");
-      manifest.maps.push_back(std::move(pinned));
-    }
+    for (const auto& map : state.at("maps")) manifest.maps.push_back(map_of(map));
     return manifest;
   } catch (const nlohmann::json::exception& error) {
     return fail(path.string() + " is not a manifest of this release (" + error.what() +

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -18,6 +19,11 @@ struct Refusal {
   std::string reason;
 };
 
+struct PreviousProgram {
+  ProgramInfo program;
+  std::filesystem::path object;
+};
+
 // What the unprivileged exporter needs to know and may not ask the kernel: run_dir/state.json,
 // and the BTF of each map as run_dir/btf/SHA256.btf (the kernel gives BTF to CAP_SYS_ADMIN only).
 struct Manifest {
@@ -27,6 +33,8 @@ struct Manifest {
   std::filesystem::path pin_dir;
   std::filesystem::path object;
   ProgramInfo program;
+  std::optional<PreviousProgram> previous;  // kept for a rollback
+  bool count_loopback = false;              // the next program is to do the same
   std::vector<PinnedMap> maps;
 };
 
@@ -35,8 +43,7 @@ struct Manifest {
                                           const std::filesystem::path& run_dir,
                                           const Readers& readers, Undo& undo);
 
-// Reads what status and detach need: datapath, reason, refused, pin_dir, object, program, map
-// names. No manifest is an error with code ENOENT.
+// No manifest is an error with code ENOENT.
 [[nodiscard]] Result<Manifest> read_manifest(const std::filesystem::path& run_dir);
 
 void remove_manifest(const std::filesystem::path& run_dir);

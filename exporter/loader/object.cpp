@@ -16,6 +16,7 @@
 
 #include "abi/nfbpf.h"
 #include "base/unique_fd.h"
+#include "loader/map_layout.h"
 
 namespace nfbpf::loader {
 namespace fs = std::filesystem;
@@ -115,8 +116,33 @@ Result<void> same_layout(const bpf_map* map, const bpf_map_info& pinned, const f
   return {};
 }
 
+// The members by name, where both sides have BTF. Sizes alone would let two exchanged members pass.
+Result<void> same_members(const bpf_map* map, const bpf_map_info& pinned, const btf* types,
+                          const fs::path& pin) {
+  if (pinned.btf_id == 0 || types == nullptr) return {};
+  const std::unique_ptr<btf, decltype(&btf__free)> pinned_types(
+      btf__load_from_kernel_by_id(pinned.btf_id), btf__free);
+  if (!pinned_types) return fail_errno(errno, "BTF of the map pinned at " + pin.string());
+  struct Side {
+    const char* what;
+    __u32 pinned, wanted;
+  };
+  for (const Side& side :
+       {Side{"key", pinned.btf_key_type_id, bpf_map__btf_key_type_id(map)},
+        Side{"value", pinned.btf_value_type_id, bpf_map__btf_value_type_id(map)}}) {
+    if (side.pinned == 0 || side.wanted == 0) continue;
+    const auto difference =
+        layout_difference({pinned_types.get(), side.pinned}, {types, side.wanted}, side.what);
+    if (!difference) continue;
+    return fail("map " + std::string(bpf_map__name(map)) + " pinned at " + pin.string() +
+                " has another layout than the program's: " + *difference +
+                "; name the program's map anew, or detach first");
+  }
+  return {};
+}
+
 // Uses the pinned map instead of a new one, if there is one. Its size stays what it is.
-Result<void> reuse_pinned(bpf_map* map, const fs::path& pin) {
+Result<void> reuse_pinned(bpf_map* map, const btf* types, const fs::path& pin) {
   const UniqueFd fd(bpf_obj_get(pin.c_str()));
   if (!fd) {
     if (errno == ENOENT) return {};
@@ -125,6 +151,7 @@ Result<void> reuse_pinned(bpf_map* map, const fs::path& pin) {
   auto info = info_of(fd.get(), pin.string());
   if (!info)
     return fail("map pin " + pin.string() + " is not a map: remove it, or give another --pin-dir");
+  if (auto ok = same_members(map, *info, types, pin); !ok) return ok;
   if (auto ok = same_layout(map, *info, pin); !ok) return ok;
   if (info->max_entries != bpf_map__max_entries(map)) {
     spdlog::warn(
@@ -174,7 +201,7 @@ Result<void> LoadedObject::prepare(const ObjectOptions& options) {
       bpf_map__set_max_entries(map, *options.max_pairs);
     }
     const fs::path pin = options.pin_dir / NFBPF_PIN_MAPS / bpf_map__name(map);
-    if (auto ok = reuse_pinned(map, pin); !ok) return ok;
+    if (auto ok = reuse_pinned(map, bpf_object__btf(object_.get()), pin); !ok) return ok;
   }
   return {};
 }
@@ -198,7 +225,7 @@ Result<void> LoadedObject::pin(const ObjectOptions& options, Undo& undo) {
                      info->max_entries, info->btf_key_type_id, info->btf_value_type_id,
                      info->btf_id});
   }
-  program_pin_ = options.pin_dir / NFBPF_PIN_PROGRAM;
+  program_pin_ = options.pin_dir / options.program_pin;
   if (bpf_obj_pin(program_fd(), program_pin_.c_str()) != 0) {
     const int err = errno;
     return fail_errno(err, "pin the program at " + program_pin_.string() +

@@ -23,6 +23,7 @@ struct ObjectOptions {
   std::filesystem::path file;
   Entry entry = Entry::kSocket;
   std::filesystem::path pin_dir;
+  std::string program_pin;  // name in pin_dir
   Readers readers;
   std::optional<std::uint32_t> max_pairs;  // rows per address family; the object's own by default
   bool count_loopback = false;

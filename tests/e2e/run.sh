@@ -17,7 +17,8 @@ for _ in $(seq 900); do
     kill -0 $run 2>/dev/null || fail "scripts/run ended by itself"
     sleep 1
 done
-curl -fsS "http://127.0.0.1:$port/metrics" | grep -q '^nfbpf_up 1$' || fail "nfbpf_up is not 1"
+page=$(curl -fsS "http://127.0.0.1:$port/metrics")
+grep -q '^nfbpf_up 1$' <<<"$page" || fail "nfbpf_up is not 1"
 # Our own scrapes pass through lo and are counted.
 for _ in $(seq 10); do
     grep -q '127.0.0.1 -> 127.0.0.1' "$out" && break

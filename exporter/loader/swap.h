@@ -1,0 +1,25 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <filesystem>
+
+#include "base/result.h"
+#include "loader/manifest.h"
+
+namespace nfbpf::loader {
+
+struct SwapOptions {
+  std::filesystem::path file;  // a *.bpf.o with a program in SEC("socket")
+  std::filesystem::path pin_dir, run_dir;
+};
+
+// Replaces the program that the module runs, while it runs. The new one uses the pinned maps of the
+// same names, so counters go on; a map of another layout is refused by the member that differs.
+// Every packet is counted by the old or by the new program. The old one stays pinned for
+// rollback(). After an error the old program runs on, and pins and manifest are as they were.
+[[nodiscard]] Result<Manifest> swap(const SwapOptions& options);
+
+// Changes back to the program before the last swap; a second rollback undoes the first.
+[[nodiscard]] Result<Manifest> rollback(const SwapOptions& options);
+
+}  // namespace nfbpf::loader
