@@ -15,7 +15,8 @@ constexpr std::array<const char*, 2> kFamilies = {"ipv4", "ipv6"};
 constexpr std::array<const char*, 5> kHooks = {"prerouting", "local_in", "forward", "local_out",
                                                "postrouting"};
 // Files of a hook's folder, in the order of the table's counters.
-constexpr std::array<const char*, 3> kFiles = {"packets", "bytes", "matched"};
+constexpr std::array<const char*, 5> kFiles = {"packets", "bytes", "matched", "run_ns",
+                                               "run_samples"};
 
 template <typename Names>
 std::vector<traffic::EnumName> names_of(const Names& names) {
@@ -33,7 +34,11 @@ std::shared_ptr<const traffic::Layout> hook_layout() {
   layout.value_size = 0;  // never in memory as one value: each counter is a file
   layout.labels = {{"family", traffic::FieldKind::kEnum, 0, 1, names_of(kFamilies)},
                    {"hook", traffic::FieldKind::kEnum, 1, 1, names_of(kHooks)}};
-  layout.counters = {{"packets", 0, 8}, {"bytes", 0, 8}, {"matched_packets", 0, 8}};
+  layout.counters = {{"packets", 0, 8},
+                     {"bytes", 0, 8},
+                     {"matched_packets", 0, 8},
+                     {"sampled_run_seconds", 0, 8, traffic::Unit::kNanoseconds},
+                     {"sampled_runs", 0, 8}};
   return std::make_shared<const traffic::Layout>(std::move(layout));
 }
 

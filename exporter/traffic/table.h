@@ -40,11 +40,15 @@ struct Field {
   bool operator==(const Field&) const = default;
 };
 
+// What a counter's number counts. Prometheus wants base units, so nanoseconds are shown as seconds.
+enum class Unit : std::uint8_t { kCount, kNanoseconds };
+
 // One counter: a u64 or u32 of the value.
 struct Counter {
   std::string name;          // empty: the family's name needs no more words
   std::uint32_t offset = 0;  // bytes from the start of the value of one CPU
   std::uint32_t size = 0;    // 4 or 8 bytes
+  Unit unit = Unit::kCount;
   bool operator==(const Counter&) const = default;
 };
 

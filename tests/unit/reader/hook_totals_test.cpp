@@ -19,6 +19,8 @@ void add_hook(const fs::path& sysfs, const char* name, const char* packets) {
   std::ofstream(folder / "packets") << packets;
   std::ofstream(folder / "bytes") << "18446744073709551615\n";
   std::ofstream(folder / "matched") << "3\n";
+  std::ofstream(folder / "run_ns") << "1500000007\n";
+  std::ofstream(folder / "run_samples") << "12\n";
 }
 
 TEST(HookTotals, ReadsTheHooksThatAreThere) {
@@ -32,6 +34,9 @@ TEST(HookTotals, ReadsTheHooksThatAreThere) {
   EXPECT_EQ(table->values(0)[0], 10U);
   EXPECT_EQ(table->values(0)[1], ~0ULL) << "beyond what a double holds";
   EXPECT_EQ(table->values(0)[2], 3U);
+  EXPECT_EQ(table->values(0)[3], 1500000007U);
+  EXPECT_EQ(table->layout().counters[3].unit, traffic::Unit::kNanoseconds);
+  EXPECT_EQ(table->values(0)[4], 12U);
   EXPECT_EQ(std::to_integer<int>(table->key(1)[0]), 1);
   EXPECT_EQ(std::to_integer<int>(table->key(1)[1]), 4);
 }

@@ -165,7 +165,8 @@ TEST_F(ReaderTest, WantsTheModulesTotalsWhereTheModuleIsTheDatapath) {
   EXPECT_EQ(snapshot->tables.size(), 2U) << "the maps were read";
   const auto hook = sysfs_.path() / "module/nfbpf/hooks/ipv4_local_in";
   fs::create_directories(hook);
-  for (const char* file : {"packets", "bytes", "matched"}) std::ofstream(hook / file) << "1\n";
+  for (const char* file : {"packets", "bytes", "matched", "run_ns", "run_samples"})
+    std::ofstream(hook / file) << "1\n";
   snapshot = reader_.take();
   EXPECT_TRUE(snapshot->complete());
   EXPECT_EQ(snapshot->tables.size(), 3U);
