@@ -3,7 +3,15 @@
 set -euo pipefail
 repo=$(cd "$(dirname "$0")/../.." && pwd)
 out=$(mktemp)
-trap 'rm -f "$out"' EXIT
+run=
+# Also when a check failed: what was started is ended and detaches.
+clean_up() {
+    if [ -n "$run" ] && kill -TERM "$run" 2>/dev/null; then
+        wait "$run" || true
+    fi
+    rm -f "$out"
+}
+trap clean_up EXIT
 port=$((20000 + ($$ + 7) % 20000))
 
 fail() { echo "FAILED: $*"; cat "$out"; exit 1; }
@@ -28,6 +36,7 @@ grep -q '127.0.0.1 -> 127.0.0.1' "$out" || fail "no busiest pair"
 kill -INT $run
 status=0
 wait $run || status=$?
+run=
 [ $status -eq 130 ] || fail "exit status $status after Ctrl-C, not 130"
 grep -q '^detached: ' "$out" || fail "nothing was detached"
 [ ! -e /sys/fs/bpf/nfbpf ] || fail "pins are left"
