@@ -83,6 +83,8 @@ static __always_inline __u32 repeated_headers(access_t access, __u32 family)
 	}
 	if (protocol == 17)
 		return offset + 8;
+	if (protocol == 132) /* SCTP's common header */
+		return offset + 12;
 	if (protocol == 6 && !load(access, offset + 12, &byte, 1))
 		return offset + (byte >> 4) * 4;
 	return offset;

@@ -26,8 +26,10 @@
 #define E2BIG 7
 #define EBUSY 16
 #define ENOMEM 12
+#define EDEADLK 35
+#define ETIMEDOUT 110
 
-#define LOOPBACK_IFINDEX 1 /* net/core/net_namespace.c gives it to every namespace's lo */
+#define LOOPBACK_IFINDEX 1 /* include/net/flow.h: lo of every namespace has it */
 
 /* Set by the loader before the load; constants to the verifier, so unused code vanishes. */
 const volatile __u32 nfbpf_abi = NFBPF_ABI_MAJOR;
@@ -101,15 +103,23 @@ static __always_inline struct counters *make_row(void *map, const void *key, int
 }
 
 /* Rows made on first use; the maps are sized for every key there can be. */
-static __always_inline void add_named(void *map, const void *key, __u64 packets, __u64 bytes)
+static __always_inline int add_named(void *map, const void *key, __u64 packets, __u64 bytes)
 {
 	struct counters *row = bpf_map_lookup_elem(map, key);
-	int err;
+	int err = 0;
 
 	if (!row)
 		row = make_row(map, key, &err);
-	if (row)
-		add(row, packets, bytes);
+	if (!row)
+		return err ?: -ENOMEM;
+	add(row, packets, bytes);
+	return 0;
+}
+
+/* A bucket's lock that cannot be had: -EBUSY, and since 6.15 what the new lock says. */
+static __always_inline bool is_busy(int err)
+{
+	return err == -EBUSY || err == -EDEADLK || err == -ETIMEDOUT;
 }
 
 /* Out of line, so that the packet stays in registers on the way that is taken most. */
@@ -119,7 +129,7 @@ static __noinline int overflow(__u32 direction, __u32 family, __u64 packets, __u
 		.direction = direction,
 		.family = family,
 		.reason = err == -E2BIG	   ? NFBPF_OVERFLOW_REASON_FULL
-			  : err == -EBUSY  ? NFBPF_OVERFLOW_REASON_BUSY
+			  : is_busy(err)   ? NFBPF_OVERFLOW_REASON_BUSY
 			  : err == -ENOMEM ? NFBPF_OVERFLOW_REASON_MEMORY
 					   : NFBPF_OVERFLOW_REASON_OTHER,
 	};
@@ -137,8 +147,9 @@ static __noinline int filtered(__u32 direction, __u32 family, __u64 packets, __u
 		.reason = reason,
 	};
 
-	add_named(&nfbpf_filtered, &key, packets, bytes);
-	return 0;
+	int err = add_named(&nfbpf_filtered, &key, packets, bytes);
+
+	return err ? overflow(direction, family, packets, bytes, err) : 0;
 }
 
 static __always_inline int account(const struct packet *p, void *map, const void *key)

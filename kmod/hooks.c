@@ -232,8 +232,7 @@ static noinline u32 run_program_timed(struct sk_buff *skb, const struct nfbpf_ho
 
 	totals->run_ns += ktime_get_ns() - start;
 	totals->run_samples++;
-	/* The parameter may have become 0 since the branch was taken: then wait for long. */
-	totals->until_sample = READ_ONCE(nfbpf_sample_every) - 1;
+	totals->since_sample = 0;
 	return result;
 }
 
@@ -255,16 +254,19 @@ static unsigned int hook_packet(void *priv, struct sk_buff *skb, const struct nf
 	struct nfbpf_totals *totals;
 	u32 packets = 1, bytes = skb->len, matched;
 
+	if (unlikely(skb_is_gso(skb)))
+		nfbpf_gso_wire_size(skb, hook->family == NFBPF_FAMILY_IPV6, &packets, &bytes);
+
 	local_bh_disable();
+	/* Totals first: who reads the maps and then the totals never finds too few here. */
 	totals = &this_cpu_ptr(nfbpf_totals)[hook->index];
-	if (static_branch_likely(&nfbpf_sampling) && unlikely(!totals->until_sample--))
+	totals->packets += packets;
+	totals->bytes += bytes;
+	if (static_branch_likely(&nfbpf_sampling) &&
+	    unlikely(++totals->since_sample >= READ_ONCE(nfbpf_sample_every)))
 		matched = run_program_timed(skb, hook, state);
 	else
 		matched = run_program(skb, hook, state);
-	if (unlikely(skb_is_gso(skb)))
-		nfbpf_gso_wire_size(skb, hook->family == NFBPF_FAMILY_IPV6, &packets, &bytes);
-	totals->packets += packets;
-	totals->bytes += bytes;
 	totals->matched += !!matched;
 	local_bh_enable();
 

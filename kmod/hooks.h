@@ -30,9 +30,9 @@ struct nfbpf_hook {
 extern struct nfbpf_hook nfbpf_hooks[];
 
 /**
- * nfbpf_hooks_parse() - read the parameters hooks, families, priority, netns, log
+ * nfbpf_hooks_parse() - read the parameters hooks, families, priority, netns
  *
- * Return: 0, or -EINVAL after a line in the log that names the word.
+ * Return: 0, -ENOMEM, or -EINVAL after a line in the log that names the word.
  */
 int nfbpf_hooks_parse(void);
 

@@ -5,6 +5,8 @@
  * The module observes: it runs the program, keeps totals of its own as the
  * yardstick for what the program counted, and accepts every packet.
  */
+#define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
+
 #include <linux/module.h>
 #include <linux/stringify.h>
 
@@ -16,6 +18,12 @@
 static int __init nfbpf_init(void)
 {
 	int err;
+
+	/* There one section with BH off may preempt another, and plain adds lose counts. */
+	if (IS_ENABLED(CONFIG_PREEMPT_RT)) {
+		pr_err("a PREEMPT_RT kernel needs the in-tree netfilter link instead\n");
+		return -EOPNOTSUPP;
+	}
 
 	err = nfbpf_hooks_parse();
 	if (err)
@@ -55,4 +63,5 @@ module_exit(nfbpf_exit);
 MODULE_LICENSE("GPL");
 MODULE_AUTHOR("nfbpf_exporter authors");
 MODULE_DESCRIPTION("Runs a pinned eBPF program from netfilter hooks, for accounting");
+/* The ABI, shown in /sys/module/nfbpf/version. */
 MODULE_VERSION(__stringify(NFBPF_ABI_MAJOR) "." __stringify(NFBPF_ABI_MINOR));

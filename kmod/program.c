@@ -57,36 +57,91 @@ static void slot_refuse(const char *path, long err)
 	pr_err("bpf_path \"%s\": %s (error %ld)\n", path, reason_of(err), err);
 }
 
-/* Takes the program first, so that a refused one leaves the old one running. */
-static int slot_swap(const char *path)
+static struct bpf_prog *program_get(const char *path)
 {
-	struct bpf_prog *new, *old;
+	struct bpf_prog *prog = bpf_prog_get_type_path(path, BPF_PROG_TYPE_SOCKET_FILTER);
 
-	lockdep_assert_held(&slot_lock);
-
-	new = bpf_prog_get_type_path(path, BPF_PROG_TYPE_SOCKET_FILTER);
-	if (IS_ERR(new)) {
-		slot_refuse(path, PTR_ERR(new));
-		return PTR_ERR(new);
+	if (IS_ERR(prog)) {
+		mutex_lock(&slot_lock);
+		slot_refuse(path, PTR_ERR(prog));
+		mutex_unlock(&slot_lock);
 	}
+	return prog;
+}
+
+/* A hook may be inside the old program until a grace period has passed. */
+static void program_put(struct bpf_prog *old)
+{
+	if (!old)
+		return;
+	synchronize_rcu();
+	bpf_prog_put(old);
+}
+
+/* Publishes @new, which the slot owns from here on. Returns what is to be put. */
+static struct bpf_prog *slot_publish(struct bpf_prog *new)
+{
+	struct bpf_prog *old;
 
 	old = rcu_replace_pointer(nfbpf_program, new, lockdep_is_held(&slot_lock));
 	slot_generation++;
 	ktime_get_real_ts64(&slot_swapped_at);
 	strscpy(slot_error, "none", sizeof(slot_error));
-	if (old) {
-		/* A hook may be inside the old program until now. */
-		synchronize_rcu();
-		bpf_prog_put(old);
+	return old;
+}
+
+/*
+ * Takes the program before the lock, so that a path which hangs holds up no
+ * reader, and puts the old one behind it: a grace period takes its time. The
+ * module's parameter lock keeps writers apart.
+ */
+static int slot_swap(char *path)
+{
+	struct bpf_prog *new, *old;
+	char *old_path;
+
+	new = program_get(path);
+	if (IS_ERR(new))
+		return PTR_ERR(new);
+
+	mutex_lock(&slot_lock);
+	if (slot_state != NFBPF_SLOT_LIVE) {
+		mutex_unlock(&slot_lock);
+		bpf_prog_put(new);
+		return -ENODEV;
 	}
+	old = slot_publish(new);
+	old_path = slot_path;
+	slot_path = path;
+	mutex_unlock(&slot_lock);
+
+	program_put(old);
+	kfree(old_path);
 	return 0;
+}
+
+/* Before init the path is only remembered. Returns whether it was. */
+static bool slot_remember(char *path)
+{
+	char *old_path = NULL;
+	bool cold;
+
+	mutex_lock(&slot_lock);
+	cold = slot_state == NFBPF_SLOT_COLD;
+	if (cold) {
+		old_path = slot_path;
+		slot_path = path;
+	}
+	mutex_unlock(&slot_lock);
+	kfree(old_path);
+	return cold;
 }
 
 /* Called with the module's parameter lock held; that lock also covers reading. */
 static int bpf_path_set(const char *val, const struct kernel_param *kp)
 {
-	char *path, *old;
-	int err = 0;
+	char *path;
+	int err;
 
 	if (strlen(val) >= PATH_MAX) {
 		pr_err("bpf_path: %zu bytes long, the limit is %d\n", strlen(val), PATH_MAX - 1);
@@ -97,20 +152,11 @@ static int bpf_path_set(const char *val, const struct kernel_param *kp)
 		return -ENOMEM;
 	strim(path);
 
-	mutex_lock(&slot_lock);
-	if (slot_state == NFBPF_SLOT_CLOSED)
-		err = -ENODEV;
-	else if (slot_state == NFBPF_SLOT_LIVE)
-		err = slot_swap(path);
-	if (err) {
-		old = path;
-	} else {
-		old = slot_path;
-		slot_path = path;
-	}
-	mutex_unlock(&slot_lock);
-
-	kfree(old);
+	if (slot_remember(path))
+		return 0;
+	err = slot_swap(path);
+	if (err)
+		kfree(path);
 	return err;
 }
 
@@ -142,18 +188,22 @@ MODULE_PARM_DESC(bpf_path, "Path of a pinned program of type socket; a write swa
 
 int nfbpf_program_init(void)
 {
-	int err;
+	struct bpf_prog *prog = ERR_PTR(-EINVAL);
+
+	/* A write to the parameter meanwhile would free the path under us. */
+	kernel_param_lock(THIS_MODULE);
+	if (slot_path && *slot_path)
+		prog = program_get(slot_path);
+	else
+		pr_err("bpf_path is not set: pin a program of type socket and give its path\n");
 
 	mutex_lock(&slot_lock);
-	if (!slot_path || !*slot_path) {
-		pr_err("bpf_path is not set: pin a program of type socket and give its path\n");
-		err = -EINVAL;
-	} else {
-		err = slot_swap(slot_path);
-	}
-	slot_state = err ? NFBPF_SLOT_CLOSED : NFBPF_SLOT_LIVE;
+	slot_state = IS_ERR(prog) ? NFBPF_SLOT_CLOSED : NFBPF_SLOT_LIVE;
+	if (!IS_ERR(prog))
+		slot_publish(prog);
 	mutex_unlock(&slot_lock);
-	return err;
+	kernel_param_unlock(THIS_MODULE);
+	return PTR_ERR_OR_ZERO(prog);
 }
 
 void nfbpf_program_uninit(void)
@@ -198,6 +248,5 @@ static struct attribute *slot_attrs[] = {
 };
 
 const struct attribute_group nfbpf_program_group = {
-	.name = "program",
 	.attrs = slot_attrs,
 };

@@ -19,7 +19,7 @@ extern const struct attribute_group nfbpf_program_group;
  *
  * Return: 0, or -EINVAL without a path, or what bpf_prog_get_type_path() gave:
  * -ENOENT for no such file, -EACCES for a file that is no pinned program,
- * -EINVAL for a program of another type.
+ * -EINVAL for a program of another type or a pinned map.
  */
 int nfbpf_program_init(void);
 

@@ -11,7 +11,7 @@
 #include <linux/module.h>
 #include <linux/moduleparam.h>
 #include <linux/sysfs.h>
-#include <linux/tcp.h>
+#include <linux/sctp.h>
 #include <linux/udp.h>
 #include <net/ipv6.h>
 
@@ -24,7 +24,7 @@ DEFINE_PER_CPU_ALIGNED(struct nfbpf_totals[NFBPF_HOOKS_MAX], nfbpf_totals);
 /* A 32-bit reader could see half of a 64-bit add. */
 static_assert(IS_ENABLED(CONFIG_64BIT), "nfbpf needs a 64-bit kernel");
 
-unsigned int nfbpf_sample_every = 1024;
+unsigned int nfbpf_sample_every __read_mostly = 1024;
 DEFINE_STATIC_KEY_TRUE(nfbpf_sampling);
 
 static int sample_set(const char *val, const struct kernel_param *kp)
@@ -49,30 +49,63 @@ module_param_cb(sample, &sample_ops, &nfbpf_sample_every, 0644);
 MODULE_PARM_DESC(sample,
 		 "Time one run of the program in this many per CPU (default 1024, 0: none)");
 
-/* Bytes of the headers that each segment repeats: IP with its extensions, TCP or UDP. */
+#define EXTENSIONS_MAX 8
+
+/*
+ * Past the extension headers, as skip_ipv6_extensions() of bpf/packet.h walks
+ * them: two walks that differ would let a crafted packet break conservation.
+ */
+static int skip_extensions(const struct sk_buff *skb, u8 *protocol)
+{
+	int offset = sizeof(struct ipv6hdr);
+	int i;
+
+	for (i = 0; i < EXTENSIONS_MAX; i++) {
+		bool fragment = *protocol == NEXTHDR_FRAGMENT;
+		bool authentication = *protocol == NEXTHDR_AUTH;
+		const u8 *header;
+		u8 _header[4];
+
+		if (*protocol == NEXTHDR_NONE || !ipv6_ext_hdr(*protocol))
+			break;
+		header = skb_header_pointer(skb, offset, sizeof(_header), _header);
+		if (!header)
+			break;
+		*protocol = header[0];
+		if (fragment && (header[2] || header[3] & 0xf8))
+			return offset + 8;
+		if (fragment)
+			offset += 8;
+		else if (authentication)
+			offset += (header[1] + 2) * 4;
+		else
+			offset += (header[1] + 1) * 8;
+	}
+	return offset;
+}
+
+/* Bytes of the headers that each segment repeats: IP with its extensions, and the transport's. */
 static u32 repeated_headers(const struct sk_buff *skb, bool ipv6)
 {
-	struct tcphdr _tcp;
-	const struct tcphdr *tcp;
-	__be16 frag_off;
-	u8 protocol;
+	const u8 *doff;
+	u8 _doff, protocol;
 	int offset;
 
 	if (ipv6) {
 		protocol = ipv6_hdr(skb)->nexthdr;
-		offset = ipv6_skip_exthdr(skb, sizeof(struct ipv6hdr), &protocol, &frag_off);
-		if (offset < 0)
-			return sizeof(struct ipv6hdr);
+		offset = skip_extensions(skb, &protocol);
 	} else {
 		protocol = ip_hdr(skb)->protocol;
 		offset = ip_hdr(skb)->ihl * 4;
 	}
 	switch (protocol) {
 	case IPPROTO_TCP:
-		tcp = skb_header_pointer(skb, offset, sizeof(_tcp), &_tcp);
-		return offset + (tcp ? __tcp_hdrlen(tcp) : 0);
+		doff = skb_header_pointer(skb, offset + 12, sizeof(_doff), &_doff);
+		return offset + (doff ? (*doff >> 4) * 4 : 0);
 	case IPPROTO_UDP:
 		return offset + sizeof(struct udphdr);
+	case IPPROTO_SCTP:
+		return offset + sizeof(struct sctphdr);
 	default:
 		return offset;
 	}
@@ -144,27 +177,7 @@ static const struct attribute_group hook_group = {
 	.attrs = hook_attrs,
 };
 
-static ssize_t abi_show(struct kobject *kobj, struct kobj_attribute *attr, char *buf)
-{
-	return sysfs_emit(buf, "%d.%d\n", NFBPF_ABI_MAJOR, NFBPF_ABI_MINOR);
-}
-static struct kobj_attribute module_abi = __ATTR_RO(abi);
-
-static struct attribute *module_attrs[] = {
-	&module_abi.attr,
-	NULL,
-};
-
-static const struct attribute_group module_group = {
-	.attrs = module_attrs,
-};
-
-static const struct attribute_group *module_groups[] = {
-	&module_group,
-	&nfbpf_program_group,
-	NULL,
-};
-
+static struct kobject *program_kobj;
 static struct kobject *hooks_kobj;
 
 static int hook_show(struct nfbpf_hook *hook)
@@ -201,17 +214,24 @@ static void hooks_hide(void)
 
 int nfbpf_stats_init(void)
 {
+	/*
+	 * Folders of our own: the module's kobject calls show functions with a
+	 * module_attribute, and ours take a kobj_attribute.
+	 */
 	struct kobject *module_kobj = &THIS_MODULE->mkobj.kobj;
 	unsigned int i;
 	int err;
 
-	err = sysfs_create_groups(module_kobj, module_groups);
+	program_kobj = kobject_create_and_add("program", module_kobj);
+	if (!program_kobj)
+		return -ENOMEM;
+	err = sysfs_create_group(program_kobj, &nfbpf_program_group);
 	if (err)
-		return err;
+		goto err_program_kobj;
 	hooks_kobj = kobject_create_and_add("hooks", module_kobj);
 	if (!hooks_kobj) {
 		err = -ENOMEM;
-		goto err_groups;
+		goto err_program_group;
 	}
 	for (i = 0; i < NFBPF_HOOKS_MAX; i++) {
 		if (!nfbpf_hooks[i].selected)
@@ -224,13 +244,16 @@ int nfbpf_stats_init(void)
 
 err_hooks:
 	hooks_hide();
-err_groups:
-	sysfs_remove_groups(module_kobj, module_groups);
+err_program_group:
+	sysfs_remove_group(program_kobj, &nfbpf_program_group);
+err_program_kobj:
+	kobject_put(program_kobj);
 	return err;
 }
 
 void nfbpf_stats_uninit(void)
 {
 	hooks_hide();
-	sysfs_remove_groups(&THIS_MODULE->mkobj.kobj, module_groups);
+	sysfs_remove_group(program_kobj, &nfbpf_program_group);
+	kobject_put(program_kobj);
 }

@@ -17,9 +17,10 @@
  * @matched: packets for which the program returned non-zero; not per segment
  * @run_ns: time that the sampled runs of the program took
  * @run_samples: how many runs were sampled
- * @until_sample: runs left until the next sample
+ * @since_sample: runs since the last sample
  *
- * Written with BH off by its own CPU only, so plain adds are exact. One cache
+ * Written with BH off by its own CPU only, so plain adds are exact (not so on
+ * PREEMPT_RT, which nfbpf_init() refuses). One cache
  * line, so that a packet touches no second one for its totals.
  */
 struct nfbpf_totals {
@@ -28,7 +29,7 @@ struct nfbpf_totals {
 	u64 matched;
 	u64 run_ns;
 	u64 run_samples;
-	u32 until_sample;
+	u32 since_sample;
 } ____cacheline_aligned_in_smp;
 
 DECLARE_PER_CPU_ALIGNED(struct nfbpf_totals[NFBPF_HOOKS_MAX], nfbpf_totals);
@@ -47,7 +48,7 @@ DECLARE_STATIC_KEY_TRUE(nfbpf_sampling);
 void nfbpf_gso_wire_size(const struct sk_buff *skb, bool ipv6, u32 *packets, u32 *bytes);
 
 /**
- * nfbpf_stats_init() - show totals and program in /sys/module/nfbpf
+ * nfbpf_stats_init() - show hooks/ and program/ in /sys/module/nfbpf
  *
  * Return: 0 or -errno of the sysfs call that failed; nothing is left then.
  */

@@ -104,7 +104,7 @@ struct nfbpf_source_destination {
 /* Why a packet found no row of its own. */
 enum nfbpf_overflow_reason {
 	NFBPF_OVERFLOW_REASON_FULL = 0,	  /* -E2BIG: no free element */
-	NFBPF_OVERFLOW_REASON_BUSY = 1,	  /* -EBUSY: bucket lock held below us */
+	NFBPF_OVERFLOW_REASON_BUSY = 1,	  /* a bucket's lock could not be had */
 	NFBPF_OVERFLOW_REASON_MEMORY = 2, /* -ENOMEM */
 	NFBPF_OVERFLOW_REASON_OTHER = 3,
 } __attribute__((packed));

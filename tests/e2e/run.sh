@@ -33,7 +33,7 @@ for _ in $(seq 10); do
     sleep 1
 done
 grep -q '127.0.0.1 -> 127.0.0.1' "$out" || fail "no busiest pair"
-kill -INT $run
+kill -INT -- -$run # as a terminal does: the whole group
 status=0
 wait $run || status=$?
 run=

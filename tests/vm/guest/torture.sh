@@ -47,7 +47,7 @@ read_sysfs() {
     done 2>/dev/null
 }
 
-# No path change, no swap: a write of what is there. It may meet a slot that is not yet open.
+# The same path again, which is a swap to the same program. It may meet a slot that is not open.
 write_parameters() {
     echo "$NFBPF_PINS/program" >$NFBPF_SYSFS/parameters/bpf_path
     echo 16 >$NFBPF_SYSFS/parameters/sample
