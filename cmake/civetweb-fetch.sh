@@ -14,7 +14,7 @@ set -eu
 version=$1
 dsc_sha256=$2
 orig_sha256=$3
-cache=${XDG_CACHE_HOME:-$HOME/.cache}/nfbpf/civetweb/$version
+cache=${XDG_CACHE_HOME:-${HOME:-/root}/.cache}/nfbpf/civetweb/$version
 tree=$cache/civetweb
 
 fail() {

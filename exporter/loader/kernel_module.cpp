@@ -123,7 +123,7 @@ Result<void> insert_module(const ModuleOptions& options) {
     return tl::unexpected(
         Error{-err, std::string("module nfbpf was refused: ") + why_refused(-err, options)});
   }
-  const auto abi = read_module_file("abi");
+  const auto abi = read_module_file("version");
   if (!abi || std::atoi(abi->c_str()) != NFBPF_ABI_MAJOR) {
     const auto removed = remove_module();
     return fail("module nfbpf speaks ABI " + (abi ? *abi : std::string("unknown")) +

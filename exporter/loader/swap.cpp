@@ -37,7 +37,7 @@ Result<Manifest> attached_by_module(const SwapOptions& options) {
         "datapath " + manifest->datapath +
         " cannot change its program while it runs: nfbpf-load detach --keep-maps, then attach");
   }
-  const auto abi = read_module_file("abi");
+  const auto abi = read_module_file("version");
   if (!abi)
     return fail("the manifest says kmod, but module nfbpf is not loaded: nfbpf-load detach");
   if (std::atoi(abi->c_str()) != NFBPF_ABI_MAJOR) {
