@@ -18,8 +18,9 @@ constexpr std::size_t kMaxRows = 8192;
 // A batch's position is a u32 bucket number for a hash and a key for an array, whose keys are u32.
 constexpr std::size_t kPositionBytes = 8;
 
-std::size_t rounded_to_8(std::size_t bytes) {
-  return (bytes + 7) / 8 * 8;
+// bpf_map_value_size() of kernel/bpf/syscall.c, of one CPU.
+std::size_t stride_of(std::uint32_t value_size, bool per_cpu) {
+  return per_cpu ? (std::size_t{value_size} + 7) / 8 * 8 : value_size;
 }
 
 // Errors with which a kernel or a map type says that it has no batch look-up.
@@ -45,7 +46,7 @@ BatchReader::BatchReader(std::unique_ptr<MapCalls> calls, traffic::Layout layout
     : calls_(std::move(calls)),
       layout_(std::make_shared<const traffic::Layout>(std::move(layout))),
       shape_(shape),
-      stride_(rounded_to_8(layout_->value_size)) {
+      stride_(stride_of(layout_->value_size, shape.per_cpu)) {
   const std::size_t rows = kBatchBytes / (stride_ * shape_.copies);
   make_room(static_cast<std::uint32_t>(std::min<std::size_t>(std::clamp(rows, kMinRows, kMaxRows),
                                                              std::max(shape_.max_entries, 1U))));

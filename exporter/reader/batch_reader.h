@@ -15,6 +15,8 @@ struct MapShape {
   std::uint32_t max_entries = 0;
   // Copies of the value that one look-up returns: the possible CPUs for a per-CPU map, else 1.
   std::uint32_t copies = 1;
+  // The kernel pads each value to 8 bytes, which it does for no other map.
+  bool per_cpu = false;
 };
 
 // Reads a hash or array, per-CPU or not, in batches; key by key where there are no batches. A batch

@@ -106,10 +106,11 @@ tl::expected<MapOpener::Opened, Failure> source_of(UniqueFd fd, const bpf_map_in
   auto layout = decode_layout(
       *btf, {map.name, map.key_type_id, map.value_type_id, map.key_size, map.value_size});
   if (!layout) return skipped(layout.error().what);
-  const int cpus = is_per_cpu(info.type) ? libbpf_num_possible_cpus() : 1;
+  const bool per_cpu = is_per_cpu(info.type);
+  const int cpus = per_cpu ? libbpf_num_possible_cpus() : 1;
   if (cpus < 0)
     return refuse(ErrorClass::kRead, fail_errno(cpus, "cannot count the possible CPUs").value());
-  const MapShape shape{info.max_entries, static_cast<std::uint32_t>(cpus)};
+  const MapShape shape{info.max_entries, static_cast<std::uint32_t>(cpus), per_cpu};
   return MapOpener::Opened{
       std::make_unique<BatchReader>(std::make_unique<BpfMapCalls>(std::move(fd)),
                                     std::move(*layout), shape),

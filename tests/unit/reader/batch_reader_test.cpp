@@ -102,7 +102,7 @@ Kernel kernel_with(int rows, std::size_t buckets) {
 }
 
 reader::BatchReader reader_of(Kernel& kernel, std::uint32_t max_entries) {
-  return {std::make_unique<FakeCalls>(kernel), test::ipv4_layout(), {max_entries, kCopies}};
+  return {std::make_unique<FakeCalls>(kernel), test::ipv4_layout(), {max_entries, kCopies, true}};
 }
 
 void expect_all_rows(const Result<traffic::Table>& table, std::size_t rows) {
@@ -185,13 +185,92 @@ TEST(BatchReader, LeavesOutAKeyThatIsDeletedUnderIt) {
   EXPECT_EQ(table->rows(), 299U);
 }
 
+// An array or hash of one bucket, its keys u32 from 0 on, its values `stride` bytes apart.
+class FakeRows final : public reader::MapCalls {
+ public:
+  FakeRows(std::vector<std::uint32_t> words, std::size_t stride, bool has_batches)
+      : words_(std::move(words)), stride_(stride), has_batches_(has_batches) {}
+
+  int lookup_batch(void*, void*, void* keys, void* values, std::uint32_t* count) override {
+    if (!has_batches_) return -ENOTSUP;
+    *count = rows();
+    for (std::uint32_t row = 0; row < rows(); ++row)
+      std::memcpy(static_cast<std::byte*>(keys) + row * sizeof(row), &row, sizeof(row));
+    std::memcpy(values, words_.data(), words_.size() * sizeof(words_[0]));
+    return -ENOENT;
+  }
+  int next_key(const void* key, void* next) override {
+    std::uint32_t row = 0;
+    if (key != nullptr) {
+      std::memcpy(&row, key, sizeof(row));
+      ++row;
+    }
+    if (row == rows()) return -ENOENT;
+    std::memcpy(next, &row, sizeof(row));
+    return 0;
+  }
+  int lookup(const void* key, void* value) override {
+    std::uint32_t row = 0;
+    std::memcpy(&row, key, sizeof(row));
+    std::memcpy(value, words_.data() + row * stride_ / sizeof(words_[0]), stride_);
+    return 0;
+  }
+
+ private:
+  [[nodiscard]] std::uint32_t rows() const {
+    return static_cast<std::uint32_t>(words_.size() * sizeof(words_[0]) / stride_);
+  }
+
+  std::vector<std::uint32_t> words_;
+  std::size_t stride_;
+  bool has_batches_;
+};
+
+struct ValueCase {
+  const char* description;
+  std::uint32_t value_size;
+  bool per_cpu;
+  std::vector<std::uint32_t> words;  // what the kernel copies out, all rows
+  std::size_t stride;
+  std::vector<std::uint64_t> first_counters;  // expected, one of each row
+};
+
+const ValueCase kValues[] = {
+    {"4 bytes", 4, false, {7, 8, 9, 10}, 4, {7, 8, 9, 10}},
+    {"12 bytes", 12, false, {7, 1, 1, 8, 2, 2, 9, 3, 3}, 12, {7, 8, 9}},
+    {"16 bytes", 16, false, {7, 1, 1, 1, 8, 2, 2, 2, 9, 3, 3, 3}, 16, {7, 8, 9}},
+    {"4 bytes per CPU, padded", 4, true, {7, 0, 8, 0, 9, 0}, 8, {7, 8, 9}},
+    {"12 bytes per CPU, padded", 12, true, {7, 1, 1, 0, 8, 2, 2, 0, 9, 3, 3, 0}, 16, {7, 8, 9}},
+};
+
+TEST(BatchReader, KnowsWhichValuesTheKernelPads) {
+  for (const ValueCase& c : kValues) {
+    for (const bool has_batches : {true, false}) {
+      SCOPED_TRACE(std::string(c.description) + (has_batches ? ", batches" : ", key by key"));
+      traffic::Layout layout;
+      layout.map = "narrow";
+      layout.key_size = 4;
+      layout.value_size = c.value_size;
+      layout.counters = {{"first", 0, 4}};
+      reader::BatchReader reader(std::make_unique<FakeRows>(c.words, c.stride, has_batches), layout,
+                                 {16, 1, c.per_cpu});
+      const auto table = reader.read();
+      ASSERT_TRUE(table) << table.error().what;
+      std::vector<std::uint64_t> counters;
+      for (std::size_t row = 0; row < table->rows(); ++row)
+        counters.push_back(table->values(row)[0]);
+      EXPECT_EQ(counters, c.first_counters);
+    }
+  }
+}
+
 TEST(BatchReader, SumsNarrowCountersAndWrapsAt64Bits) {
   Kernel kernel = kernel_with(1, 1);
   auto& values = kernel.values.begin()->second;
   values = {~0ULL, 5, 3, 6};
   auto layout = test::ipv4_layout();
   layout.counters = {{"packets", 0, 8}, {"low", 8, 4}};
-  reader::BatchReader reader(std::make_unique<FakeCalls>(kernel), layout, {16, kCopies});
+  reader::BatchReader reader(std::make_unique<FakeCalls>(kernel), layout, {16, kCopies, true});
   const auto table = reader.read();
   ASSERT_TRUE(table);
   EXPECT_EQ(table->values(0)[0], 2U);

@@ -25,6 +25,11 @@ constexpr std::uint32_t kEntries = 5000;
 // Real maps in a bpffs of the test's own mount namespace, which goes when the process does.
 class PinnedMap : public testing::Test {
  protected:
+  PinnedMap() {
+    triple_ = btf__add_struct(abi_.get(), "triple", 12);
+    for (const auto& [name, offset] : {std::pair{"a", 0U}, {"b", 4U}, {"c", 8U}})
+      abi_.field(name, abi_.u32_, offset);
+  }
   void SetUp() override {
     if (::unshare(CLONE_NEWNS) != 0 ||
         ::mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0 ||
@@ -88,6 +93,7 @@ class PinnedMap : public testing::Test {
   test::Folder folder_;
   test::Folder run_;
   test::AbiBtf abi_;
+  int triple_;  // struct of three u32
   UniqueFd btf_;
   UniqueFd map_;
   ManifestMap manifest_;
@@ -180,6 +186,56 @@ TEST_F(PinnedMap, MayBeAnArray) {
     ASSERT_EQ(table->rows(), is_array ? 200U : 1U);
     const bool per_cpu = type == BPF_MAP_TYPE_PERCPU_ARRAY;
     EXPECT_EQ(table->values(is_array ? 7 : 0)[0], per_cpu ? 2U * values.size() : 2U);
+  }
+}
+
+TEST_F(PinnedMap, MayHaveValuesThatAreNoMultipleOf8Bytes) {
+  for (const auto type : {BPF_MAP_TYPE_ARRAY, BPF_MAP_TYPE_HASH, BPF_MAP_TYPE_LRU_HASH,
+                          BPF_MAP_TYPE_PERCPU_ARRAY, BPF_MAP_TYPE_PERCPU_HASH}) {
+    for (const std::uint32_t size : {4U, 12U}) {
+      SCOPED_TRACE(std::string(libbpf_bpf_map_type_str(type)) + " of " + std::to_string(size));
+      const int value_type = size == 4 ? abi_.u32_ : triple_;
+      LIBBPF_OPTS(bpf_map_create_opts, opts, .btf_fd = static_cast<__u32>(btf_.get()),
+                  .btf_key_type_id = static_cast<__u32>(abi_.u32_),
+                  .btf_value_type_id = static_cast<__u32>(value_type));
+      const UniqueFd narrow(bpf_map_create(type, "narrow", 4, size, 5, &opts));
+      ASSERT_TRUE(narrow) << std::strerror(errno);
+      const auto pin = folder_.path() / (libbpf_bpf_map_type_str(type) + std::to_string(size));
+      ASSERT_EQ(bpf_obj_pin(narrow.get(), pin.c_str()), 0);
+      const bool per_cpu = type == BPF_MAP_TYPE_PERCPU_ARRAY || type == BPF_MAP_TYPE_PERCPU_HASH;
+      const auto cpus = static_cast<std::size_t>(per_cpu ? libbpf_num_possible_cpus() : 1);
+      for (std::uint32_t key = 0; key < 5; ++key) {
+        // Room for the padding, in words: 2 or 4.
+        std::vector<std::uint32_t> values(cpus * (size == 4 ? 2 : 4), 100 + key);
+        ASSERT_EQ(bpf_map_update_elem(narrow.get(), &key, values.data(), BPF_ANY), 0);
+      }
+      bpf_map_info info{};
+      std::uint32_t length = sizeof(info);
+      ASSERT_EQ(bpf_obj_get_info_by_fd(narrow.get(), &info, &length), 0);
+      const ManifestMap map{"narrow",
+                            pin,
+                            info.id,
+                            std::to_string(type),
+                            4,
+                            size,
+                            5,
+                            info.btf_key_type_id,
+                            info.btf_value_type_id,
+                            manifest_.btf,
+                            manifest_.btf_sha256};
+      const auto opened = PinOpener("").open(map);
+      ASSERT_TRUE(opened) << opened.error().error.what;
+      ASSERT_TRUE(opened->source) << opened->skipped_because;
+      const auto table = opened->source->read();
+      ASSERT_TRUE(table) << table.error().what;
+      ASSERT_EQ(table->rows(), 5U);
+      for (std::size_t row = 0; row < 5; ++row) {
+        std::uint32_t key = 0;
+        std::memcpy(&key, table->key(row).data(), sizeof(key));
+        for (const std::uint64_t counter : table->values(row))
+          EXPECT_EQ(counter, cpus * (100 + key)) << "key " << key;
+      }
+    }
   }
 }
 
