@@ -74,7 +74,8 @@ Result<traffic::Table> read_hook_totals(const std::filesystem::path& sysfs) {
   std::error_code code;
   if (!std::filesystem::is_directory(hooks, code))
     return fail_errno(ENOENT, hooks.string() + ": the module is not loaded");
-  traffic::Table table(layout, kFamilies.size() * kHooks.size());
+  // No capacity: this is no BPF map that could fill up.
+  traffic::Table table(layout, 0);
   for (std::size_t family = 0; family < kFamilies.size(); ++family) {
     for (std::size_t hook = 0; hook < kHooks.size(); ++hook) {
       const auto folder = hooks / (std::string(kFamilies[family]) + "_" + kHooks[hook]);

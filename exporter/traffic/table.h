@@ -72,7 +72,8 @@ class Table {
 
   [[nodiscard]] const Layout& layout() const { return *layout_; }
   [[nodiscard]] const std::shared_ptr<const Layout>& shared_layout() const { return layout_; }
-  [[nodiscard]] std::uint64_t capacity() const { return capacity_; }  // rows; 0: no limit
+  // Rows that the map can hold; 0: it is no map.
+  [[nodiscard]] std::uint64_t capacity() const { return capacity_; }
   [[nodiscard]] std::size_t rows() const { return rows_; }
 
   [[nodiscard]] std::span<const std::byte> key(std::size_t row) const {

@@ -83,6 +83,22 @@ TEST(MetricsPage, IsServedWithoutTrafficWhenAReadFails) {
   EXPECT_EQ(page.find("nfbpf_source_destination"), std::string::npos);
 }
 
+TEST(MetricsPage, CountsEntriesOfMapsAlone) {
+  const std::string page = page_of([] {
+    auto snapshot = good_snapshot();
+    auto layout = test::ipv4_layout();
+    layout.map = "the module's totals";
+    layout.family = "nfbpf_hook";
+    auto totals = test::table(layout, 0);
+    test::add(totals, test::ipv4_key(2, 6, "192.0.2.1", "192.0.2.2"), {5, 6});
+    snapshot.tables.push_back(std::move(totals));
+    return snapshot;
+  });
+  EXPECT_NE(page.find("\nnfbpf_hook_packets_total{"), std::string::npos);
+  EXPECT_NE(page.find("\nnfbpf_map_entries{map=\"nfbpf_ipv4\"} 2\n"), std::string::npos);
+  EXPECT_EQ(page.find("{map=\"the module's totals\"}"), std::string::npos);
+}
+
 TEST(MetricsPage, HasFamiliesByNameAndEachOnce) {
   const std::string page = page_of(good_snapshot);
   std::vector<std::string> names;

@@ -30,6 +30,7 @@ TEST(HookTotals, ReadsTheHooksThatAreThere) {
   const auto table = read_hook_totals(sysfs.path());
   ASSERT_TRUE(table) << table.error().what;
   ASSERT_EQ(table->rows(), 2U);
+  EXPECT_EQ(table->capacity(), 0U) << "it is no map";
   EXPECT_EQ(table->layout().family, "nfbpf_hook");
   EXPECT_EQ(table->values(0)[0], 10U);
   EXPECT_EQ(table->values(0)[1], ~0ULL) << "beyond what a double holds";
