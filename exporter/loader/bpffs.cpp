@@ -46,14 +46,45 @@ Result<void> check_bpffs(const fs::path& path, const fs::path& pin_dir) {
   return {};
 }
 
+// Without symbolic links and dots, whether it exists or not.
+fs::path real_path(const fs::path& path) {
+  std::error_code ec;
+  const fs::path real = fs::weakly_canonical(fs::absolute(path), ec);
+  return ec ? path : real;
+}
+
+// Where the file system of `path`, which exists and is real, is mounted.
+fs::path mount_root(fs::path path) {
+  struct stat here {};
+  struct stat above {};
+  while (path.has_relative_path() && ::stat(path.c_str(), &here) == 0 &&
+         ::stat(path.parent_path().c_str(), &above) == 0 && here.st_dev == above.st_dev) {
+    path = path.parent_path();
+  }
+  return path;
+}
+
+Result<void> let_all_pass(const fs::path& dir) {
+  struct stat info {};
+  if (::stat(dir.c_str(), &info) != 0) return fail_errno(errno, "stat " + dir.string());
+  if ((info.st_mode & S_IXOTH) != 0) return {};
+  if (::chmod(dir.c_str(), (info.st_mode & 07777) | S_IXGRP | S_IXOTH) != 0) {
+    return fail_errno(errno, "give search permission on " + dir.string() +
+                                 ", without which the group does not reach its pins");
+  }
+  spdlog::info("{}: search permission given to all, so that the group reaches its pins",
+               dir.string());
+  return {};
+}
+
 // systemd mounts the bpffs 0700, which keeps every unprivileged reader out, whatever a pin's own
 // mode says. Passing is not listing: others gain the names of nothing.
-void open_the_way(const fs::path& root) {
-  struct stat info {};
-  if (::stat(root.c_str(), &info) != 0 || (info.st_mode & S_IXOTH) != 0) return;
-  if (::chmod(root.c_str(), (info.st_mode & 07777) | S_IXGRP | S_IXOTH) == 0) {
-    spdlog::info("{}: search permission given to all, so that the group reaches its pins",
-                 root.string());
+Result<void> open_the_way(const fs::path& pin_dir) {
+  const fs::path last = existing_part(real_path(pin_dir).parent_path());
+  const fs::path root = mount_root(last);
+  for (fs::path dir = last;; dir = dir.parent_path()) {
+    if (auto ok = let_all_pass(dir); !ok) return ok;
+    if (dir == root) return {};
   }
 }
 
@@ -87,10 +118,23 @@ Result<void> let_pass(const fs::path& path, const Readers& readers) {
   return give(path, readers, 0750, 0700);
 }
 
+Result<void> check_pin_dir(const fs::path& pin_dir) {
+  const fs::path real = real_path(pin_dir);
+  struct statfs info {};
+  if (::statfs(real.c_str(), &info) != 0 || info.f_type != BPF_FS_MAGIC ||
+      mount_root(real) != real) {
+    return {};
+  }
+  return fail("pin directory " + pin_dir.string() +
+              " is the root of a bpf file system, which others use too: give a folder of our own "
+              "in it with --pin-dir (default " NFBPF_PIN_DIR_DEFAULT ")");
+}
+
 Result<void> make_pin_dirs(const fs::path& pin_dir, const Readers& readers, Undo& undo) {
-  const fs::path root = existing_part(pin_dir);
-  if (auto ok = check_bpffs(root, pin_dir); !ok) return ok;
-  if (readers.group && root != pin_dir) open_the_way(root);
+  if (auto ok = check_bpffs(existing_part(pin_dir), pin_dir); !ok) return ok;
+  if (readers.group) {
+    if (auto ok = open_the_way(pin_dir); !ok) return ok;
+  }
   for (const fs::path& dir : {pin_dir, pin_dir / NFBPF_PIN_MAPS, pin_dir / NFBPF_PIN_LINKS}) {
     if (auto ok = make_dir(dir, readers, undo); !ok) return ok;
   }

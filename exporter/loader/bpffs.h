@@ -20,8 +20,12 @@ struct Readers {
 // Group name or number -> gid. An unknown name is an error that says how to make it.
 [[nodiscard]] Result<gid_t> group_id(const std::string& name);
 
+// Refuses a `pin_dir` that is a bpffs's root: it is everybody's, and we change modes and remove.
+[[nodiscard]] Result<void> check_pin_dir(const std::filesystem::path& pin_dir);
+
 // Makes `pin_dir` (which must lie in a bpffs) and its sub-folders, so that `readers` can pass
-// through. Folders that this call made are removed by `undo`.
+// through; for a group, everybody may then search the folders above, up to the bpffs's root.
+// Folders that this call made are removed by `undo`.
 [[nodiscard]] Result<void> make_pin_dirs(const std::filesystem::path& pin_dir,
                                          const Readers& readers, Undo& undo);
 

@@ -45,7 +45,9 @@ fs::path object_file(const AttachOptions& options, Entry entry) {
 // Only what is ours counts: another user of the bpffs is no reason to refuse.
 Result<void> check_unattached(const AttachOptions& options) {
   if (module_is_loaded()) {
-    return fail("module nfbpf is loaded already: detach first (nfbpf-load detach)");
+    return fail(
+        "module nfbpf is loaded already: detach first (nfbpf-load detach), or, if it was not "
+        "nfbpf-load that loaded it, rmmod nfbpf");
   }
   std::error_code ec;
   const fs::path program = options.pin_dir / NFBPF_PIN_PROGRAM;
@@ -114,8 +116,7 @@ constexpr Datapath kDatapaths[] = {
      "nothing runs it yet: give the pin to iptables -m bpf --object-pinned"},
 };
 
-Result<Manifest> attach_by(const Datapath& datapath, const AttachOptions& options) {
-  Undo undo;
+Result<Manifest> attach_by(const Datapath& datapath, const AttachOptions& options, Undo& undo) {
   if (auto ok = make_pin_dirs(options.pin_dir, options.readers, undo); !ok) {
     return tl::unexpected(ok.error());
   }
@@ -124,7 +125,6 @@ Result<Manifest> attach_by(const Datapath& datapath, const AttachOptions& option
   const auto program = object->program();
   if (!program) return tl::unexpected(program.error());
   if (auto ok = datapath.attach(*object, options, undo); !ok) return tl::unexpected(ok.error());
-  undo.keep();
   return Manifest{.datapath = std::string(datapath.name),
                   .datapath_reason = datapath.merit,
                   .refused = {},
@@ -137,12 +137,9 @@ Result<Manifest> attach_by(const Datapath& datapath, const AttachOptions& option
 }
 
 // The manifest is the last step: an exporter that sees it finds everything it names.
-Result<Manifest> tell_readers(Manifest manifest, const AttachOptions& options) {
-  Undo undo;
+// `undo` holds the whole attach until then: maps that an earlier one left are not in it.
+Result<Manifest> tell_readers(Manifest manifest, const AttachOptions& options, Undo& undo) {
   if (auto ok = write_manifest(manifest, options.run_dir, options.readers, undo); !ok) {
-    undo.run();
-    const auto undone = detach({options.pin_dir, options.run_dir, false});
-    if (!undone) spdlog::error("{}", undone.error().what);
     return tl::unexpected(ok.error());
   }
   undo.keep();
@@ -193,14 +190,16 @@ Result<Manifest> attach(const AttachOptions& options) {
   if (auto priority = priority_number(options.priority); !priority) {
     return tl::unexpected(priority.error());
   }
+  if (auto ok = check_pin_dir(options.pin_dir); !ok) return tl::unexpected(ok.error());
   if (auto ok = check_unattached(options); !ok) return tl::unexpected(ok.error());
 
   std::vector<Refusal> refused;
   for (const Datapath* datapath : *wanted) {
-    auto manifest = attach_by(*datapath, options);
+    Undo undo;
+    auto manifest = attach_by(*datapath, options, undo);
     if (manifest) {
       manifest->refused = refused;
-      return tell_readers(std::move(*manifest), options);
+      return tell_readers(std::move(*manifest), options, undo);
     }
     if (wanted->size() == 1) return manifest;
     spdlog::warn("datapath {} not taken: {}", datapath->name, manifest.error().what);
@@ -211,6 +210,7 @@ Result<Manifest> attach(const AttachOptions& options) {
 
 Result<std::vector<std::string>> detach(const DetachOptions& options) {
   if (::geteuid() != 0) return fail("nfbpf-load needs root to detach: run it with sudo");
+  if (auto ok = check_pin_dir(options.pin_dir); !ok) return tl::unexpected(ok.error());
   std::vector<std::string> taken;
   if (module_is_loaded()) {
     if (auto ok = remove_module(); !ok) return tl::unexpected(ok.error());

@@ -2,14 +2,16 @@
 #include "loader/manifest.h"
 
 #include <bpf/bpf.h>
+#include <spdlog/spdlog.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <chrono>
 #include <cstddef>
 #include <fstream>
+#include <iterator>
 #include <nlohmann/json.hpp>
-#include <span>
+#include <string_view>
 
 #include "abi/nfbpf.h"
 #include "base/unique_fd.h"
@@ -42,27 +44,65 @@ Result<std::vector<std::byte>> raw_btf(const PinnedMap& map) {
   return bytes;
 }
 
-// By rename: a reader never meets half a file.
-Result<void> write_file(const fs::path& path, std::span<const std::byte> bytes,
-                        const Readers& readers) {
+Result<void> write_part(const fs::path& part, std::string_view bytes, const Readers& readers) {
+  errno = 0;
+  std::ofstream file(part, std::ios::binary | std::ios::trunc);
+  file.write(bytes.data(), static_cast<std::streamsize>(bytes.size()));
+  file.close();
+  if (!file) return fail_errno(errno != 0 ? errno : EIO, "write " + part.string());
+  return let_read(part, readers);
+}
+
+// By rename: a reader never meets half a file, and a failure leaves what was there.
+Result<void> replace_file(const fs::path& path, std::string_view bytes, const Readers& readers) {
   const fs::path part = path.string() + ".part";
-  {
-    std::ofstream file(part, std::ios::binary | std::ios::trunc);
-    file.write(reinterpret_cast<const char*>(bytes.data()),
-               static_cast<std::streamsize>(bytes.size()));
-    file.close();
-    if (!file) return fail_errno(EIO, "write " + part.string());
+  auto ok = write_part(part, bytes, readers);
+  if (ok && ::rename(part.c_str(), path.c_str()) != 0) {
+    ok = fail_errno(errno, "rename " + part.string());
   }
-  if (auto ok = let_read(part, readers); !ok) return ok;
-  if (::rename(part.c_str(), path.c_str()) != 0)
-    return fail_errno(errno, "rename " + part.string());
+  if (!ok) ::unlink(part.c_str());
+  return ok;
+}
+
+std::optional<std::string> content_of(const fs::path& path) {
+  std::ifstream file(path, std::ios::binary);
+  if (!file) return std::nullopt;
+  return std::string(std::istreambuf_iterator<char>(file), {});
+}
+
+// `undo` puts back the file that was there, or none.
+Result<void> write_file(const fs::path& path, std::string_view bytes, const Readers& readers,
+                        Undo& undo) {
+  const auto before = content_of(path);
+  if (auto ok = replace_file(path, bytes, readers); !ok) return ok;
+  undo.add([path, before, readers] {
+    if (!before) {
+      ::unlink(path.c_str());
+    } else if (auto back = replace_file(path, *before, readers); !back) {
+      spdlog::error("{}", back.error().what);
+    }
+  });
   return {};
 }
 
-Result<void> make_run_dir(const fs::path& dir, const Readers& readers) {
+// A folder of someone else's would get our mode and owner.
+Result<void> check_run_dir(const fs::path& dir) {
   std::error_code ec;
-  fs::create_directories(dir, ec);
+  for (fs::directory_iterator file(dir, ec), end; !ec && file != end; file.increment(ec)) {
+    const std::string name = file->path().filename();
+    if (name.starts_with(kStateFile) || name == kBtfDir) continue;
+    return fail("run directory " + dir.string() + " holds \"" + name +
+                "\", which is not ours: give a folder of our own with --run-dir "
+                "(default " NFBPF_RUN_DIR_DEFAULT ")");
+  }
+  return {};
+}
+
+Result<void> make_run_dir(const fs::path& dir, const Readers& readers, Undo& undo) {
+  std::error_code ec;
+  const bool made = fs::create_directories(dir, ec);
   if (ec) return fail_errno(ec.value(), "make " + dir.string());
+  if (made) undo.add([dir] { ::rmdir(dir.c_str()); });
   return let_pass(dir, readers);
 }
 
@@ -130,9 +170,9 @@ PinnedMap map_of(const nlohmann::json& json) {
 
 Result<void> write_manifest(const Manifest& manifest, const fs::path& run_dir,
                             const Readers& readers, Undo& undo) {
-  undo.add([run_dir] { remove_manifest(run_dir); });
+  if (auto ok = check_run_dir(run_dir); !ok) return ok;
   for (const fs::path& dir : {run_dir, run_dir / kBtfDir}) {
-    if (auto ok = make_run_dir(dir, readers); !ok) return ok;
+    if (auto ok = make_run_dir(dir, readers, undo); !ok) return ok;
   }
   nlohmann::json state = json_of(manifest);
   for (const PinnedMap& map : manifest.maps) {
@@ -141,12 +181,12 @@ Result<void> write_manifest(const Manifest& manifest, const fs::path& run_dir,
     const std::string sha256 = bytes->empty() ? "" : sha256_hex(*bytes);
     if (!sha256.empty()) {
       const fs::path file = run_dir / kBtfDir / (sha256 + ".btf");
-      if (auto ok = write_file(file, *bytes, readers); !ok) return ok;
+      const std::string_view text(reinterpret_cast<const char*>(bytes->data()), bytes->size());
+      if (auto ok = write_file(file, text, readers, undo); !ok) return ok;
     }
     state["maps"].push_back(json_of(map, sha256));
   }
-  const std::string text = state.dump(2) + "\n";
-  return write_file(run_dir / kStateFile, std::as_bytes(std::span(text)), readers);
+  return write_file(run_dir / kStateFile, state.dump(2) + "\n", readers, undo);
 }
 
 Result<Manifest> read_manifest(const fs::path& run_dir) {
@@ -180,8 +220,14 @@ Result<Manifest> read_manifest(const fs::path& run_dir) {
 
 void remove_manifest(const fs::path& run_dir) {
   std::error_code ec;
-  fs::remove(run_dir / kStateFile, ec);
-  fs::remove_all(run_dir / kBtfDir, ec);
+  ::unlink((run_dir / kStateFile).c_str());
+  ::unlink((run_dir / (std::string(kStateFile) + ".part")).c_str());  // of one that was killed
+  for (fs::directory_iterator file(run_dir / kBtfDir, ec), end; !ec && file != end;
+       file.increment(ec)) {
+    const std::string name = file->path().filename();
+    if (name.ends_with(".btf") || name.ends_with(".btf.part")) ::unlink(file->path().c_str());
+  }
+  fs::remove(run_dir / kBtfDir, ec);
   fs::remove(run_dir, ec);  // if nothing else is in it
 }
 

@@ -39,6 +39,7 @@ struct Manifest {
 };
 
 // Writes the BTF files, then the manifest by rename, so that a reader sees an old or a new one.
+// `undo` puts back the old one. A folder that holds anything else is refused and left as it is.
 [[nodiscard]] Result<void> write_manifest(const Manifest& manifest,
                                           const std::filesystem::path& run_dir,
                                           const Readers& readers, Undo& undo);
@@ -46,6 +47,7 @@ struct Manifest {
 // No manifest is an error with code ENOENT.
 [[nodiscard]] Result<Manifest> read_manifest(const std::filesystem::path& run_dir);
 
+// Removes what write_manifest makes, and the folders if nothing else is in them.
 void remove_manifest(const std::filesystem::path& run_dir);
 
 }  // namespace nfbpf::loader

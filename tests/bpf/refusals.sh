@@ -65,6 +65,49 @@ refused priority '--priority: "early" is no priority; give' "${link[@]}" --prior
 refused datapath '--datapath: "magic" is unknown; give' attach --datapath magic
 refused group 'group "no-such-group" does not exist: make it' "${link[@]}" --group no-such-group
 
+step "the run folder"
+touch "$work/file"
+mkdir "$work/run-foreign"
+touch "$work/run-foreign/notes"
+before=$(stat -c %a "$work/run-foreign")
+assert_refused "another's folder" 'run-foreign holds "notes", which is not ours: give' load foreign "${pinned[@]}"
+assert_eq "its mode" "$before" "$(stat -c %a "$work/run-foreign")"
+assert_eq "its files" notes "$(ls -A "$work/run-foreign")"
+[ ! -e "$base-foreign" ] || fail "left pins: $(find "$base-foreign")"
+
+step "a manifest that cannot be written leaves the maps of an earlier attach"
+load kept "${pinned[@]}" >/dev/null
+load kept detach --keep-maps >/dev/null
+pins=$(find "$base-kept" | sort)
+map_id() { bpftool -j map show pinned "$base-kept/maps/nfbpf_ipv4" | jq .id; }
+map=$(map_id)
+assert_refused "run folder below a file" "make $work/file/run: Not a directory" \
+    nfbpf-load --pin-dir "$base-kept" --run-dir "$work/file/run" "${pinned[@]}"
+assert_eq "pins" "$pins" "$(find "$base-kept" | sort)"
+assert_eq "map" "$map" "$(map_id)"
+mkdir -p "$work/run-kept/state.json.part"
+assert_refused "manifest" "write .*/state.json.part: Is a directory" load kept "${pinned[@]}"
+assert_eq "pins" "$pins" "$(find "$base-kept" | sort)"
+assert_eq "run folder" state.json.part "$(ls -A "$work/run-kept")"
+rmdir "$work/run-kept/state.json.part"
+load kept detach >/dev/null
+nothing_left kept
+
+step "the root of a bpffs, and the way to a folder in it"
+mkdir "$work/bpffs"
+trap 'umount -q "$work/bpffs" || true; clean_up' EXIT
+mount -t bpf -o mode=0700 bpf "$work/bpffs"
+assert_refused "root" "bpffs/? is the root of a bpf file system.*default /sys/fs/bpf/nfbpf" \
+    nfbpf-load --pin-dir "$work/bpffs/" --run-dir "$work/run-root" "${pinned[@]}"
+assert_refused "root, to detach" "is the root of a bpf file system" \
+    nfbpf-load --pin-dir "$work/bpffs" --run-dir "$work/run-root" detach
+assert_eq "its mode" 1700 "$(stat -c %a "$work/bpffs")"
+mkdir -p -m 0700 "$work/bpffs/ours" "$work/bpffs/ours/pins" # there before the attach
+nfbpf-load --pin-dir "$work/bpffs/ours/pins" --run-dir "$work/run-way" "${pinned[@]}" --group 9987
+assert_eq "modes" "1711 711 750" "$(cd "$work/bpffs" && stat -c %a . ours ours/pins | xargs)"
+nfbpf-load --pin-dir "$work/bpffs/ours/pins" --run-dir "$work/run-way" detach
+umount "$work/bpffs"
+
 step "attached already"
 load twice "${pinned[@]}" >/dev/null
 status=0
