@@ -21,7 +21,7 @@ std::shared_ptr<const traffic::Snapshot> MetricsPage::take() {
 
 void MetricsPage::write(Sink& sink, const Dialect& dialect) {
   const auto snapshot = take();
-  const auto set = traffic::FamilySet::build(snapshot->tables);
+  const auto set = traffic::FamilySet::build(snapshot->tables, SelfMetrics::names());
   log_skipped(set.rejected());
   const auto own = self_.render(dialect, *snapshot, set.rejected());
 

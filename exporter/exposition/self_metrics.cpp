@@ -21,6 +21,26 @@ using prometheus::ClientMetric;
 using prometheus::Labels;
 using prometheus::MetricFamily;
 
+constexpr std::string_view kNames[] = {
+    "nfbpf_build_info",
+    "nfbpf_datapath_info",
+    "nfbpf_map_capacity",
+    "nfbpf_map_entries",
+    "nfbpf_maps_skipped",
+    "nfbpf_program_info",
+    "nfbpf_program_load_time_seconds",
+    "nfbpf_scrape_duration_seconds",
+    "nfbpf_scrape_errors_total",
+    "nfbpf_scrape_success",
+    "nfbpf_up",
+    "process_cpu_seconds_total",
+    "process_max_fds",
+    "process_open_fds",
+    "process_resident_memory_bytes",
+    "process_start_time_seconds",
+    "process_virtual_memory_bytes",
+};
+
 // Families that are made anew from each snapshot; their label values come and go with what is
 // loaded.
 class FromSnapshot {
@@ -178,6 +198,10 @@ class SelfMetrics::Registered {
 SelfMetrics::SelfMetrics(const Build& build, std::filesystem::path procfs)
     : registered_(std::make_unique<Registered>(build, std::move(procfs))) {}
 SelfMetrics::~SelfMetrics() = default;
+
+std::span<const std::string_view> SelfMetrics::names() {
+  return kNames;
+}
 
 std::vector<SelfMetrics::Rendered> SelfMetrics::render(
     const Dialect& dialect, const traffic::Snapshot& snapshot,

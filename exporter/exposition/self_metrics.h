@@ -3,6 +3,7 @@
 
 #include <filesystem>
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -35,6 +36,9 @@ class SelfMetrics {
   SelfMetrics(const SelfMetrics&) = delete;
   SelfMetrics& operator=(const SelfMetrics&) = delete;
   ~SelfMetrics();
+
+  // Every name that render() may ever give.
+  [[nodiscard]] static std::span<const std::string_view> names();
 
   // Families by name, as of this snapshot. Threads may come at once.
   [[nodiscard]] std::vector<Rendered> render(const Dialect& dialect,

@@ -9,6 +9,7 @@
 #include <string_view>
 
 #include "reader/btf_enum.h"
+#include "traffic/families.h"
 
 namespace nfbpf::reader {
 namespace {
@@ -192,16 +193,20 @@ Result<void> add_label(traffic::Layout& layout, const btf* b, const std::string&
   return {};
 }
 
+// The layout's family is known already: two names may differ and give one metric.
 Result<void> add_counter(traffic::Layout& layout, const std::string& name, const Resolved& r,
                          std::uint32_t offset, std::uint32_t size) {
   if (r.is_reserved()) return {};
   const bool is_signed = btf_is_int(r.type) && (btf_int_encoding(r.type) & BTF_INT_SIGNED) != 0;
   if (!btf_is_int(r.type) || is_signed || !is_counter_size(size))
     return fail("is no counter; counters are __u64 or __u32");
-  if (std::ranges::find(layout.counters, name, &traffic::Counter::name) != layout.counters.end())
-    return fail("is the second member of that name");
+  const traffic::Counter counter{name, offset, size};
+  const std::string family = traffic::family_name(layout, counter);
+  for (const traffic::Counter& other : layout.counters)
+    if (traffic::family_name(layout, other) == family)
+      return fail("gives " + family + ", as member " + other.name + " does; rename one of them");
   if (offset + size > layout.value_size) return fail("reaches past the end of the value");
-  layout.counters.push_back({name, offset, size});
+  layout.counters.push_back(counter);
   return {};
 }
 

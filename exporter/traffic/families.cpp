@@ -95,11 +95,26 @@ std::string family_name(const Layout& layout, const Counter& counter) {
   return name;
 }
 
-FamilySet FamilySet::build(const std::vector<Table>& tables) {
+FamilySet FamilySet::build(const std::vector<Table>& tables,
+                           std::span<const std::string_view> taken) {
   FamilySet set;
-  for (const Table& table : tables) set.place(table);
+  for (const Table& table : tables)
+    if (!set.reject_taken(table, taken)) set.place(table);
   set.sort();
   return set;
+}
+
+bool FamilySet::reject_taken(const Table& table, std::span<const std::string_view> taken) {
+  const Layout& layout = table.layout();
+  for (const Counter& counter : layout.counters) {
+    const std::string name = family_name(layout, counter);
+    if (std::ranges::find(taken, name) == taken.end()) continue;
+    rejected_.push_back({layout.map, "map " + layout.map + ": gives " + name +
+                                         ", which the exporter has of itself; rename its value "
+                                         "struct or member"});
+    return true;
+  }
+  return false;
 }
 
 void FamilySet::place(const Table& table) {

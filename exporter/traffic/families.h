@@ -3,7 +3,9 @@
 
 #include <cstdint>
 #include <list>
+#include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "traffic/snapshot.h"
@@ -37,14 +39,16 @@ class FamilySet {
  public:
   // Tables of the same family name and label names become one family. A table that would give
   // series which another table gives already, in a way that cannot be added up, is left out and
-  // named in rejected().
-  static FamilySet build(const std::vector<Table>& tables);
+  // named in rejected(); so is one with a family of a name in `taken`, which others write.
+  static FamilySet build(const std::vector<Table>& tables,
+                         std::span<const std::string_view> taken = {});
 
   [[nodiscard]] const std::vector<Family>& families() const { return families_; }  // by name
   [[nodiscard]] const std::vector<SkippedMap>& rejected() const { return rejected_; }
 
  private:
   FamilySet() = default;
+  [[nodiscard]] bool reject_taken(const Table& table, std::span<const std::string_view> taken);
   void place(const Table& table);
   void add_view(const Table& table);
   void sort();

@@ -110,6 +110,39 @@ TEST(MetricsPage, HasFamiliesByNameAndEachOnce) {
   EXPECT_EQ(std::ranges::adjacent_find(names), names.end());
 }
 
+TEST(MetricsPage, SkipsAMapThatWouldWriteAMetricOfTheExporterAgain) {
+  const std::string page = page_of([] {
+    auto snapshot = good_snapshot();
+    auto layout = test::ipv4_layout();
+    layout.map = "odd";
+    layout.family = "nfbpf_scrape";
+    layout.counters = {{"errors", 0, 8}};
+    auto odd = test::table(layout);
+    test::add(odd, test::ipv4_key(2, 6, "192.0.2.1", "192.0.2.2"), {5});
+    snapshot.tables.push_back(std::move(odd));
+    return snapshot;
+  });
+  const std::string head = "# TYPE nfbpf_scrape_errors_total counter\n";
+  ASSERT_NE(page.find(head), std::string::npos);
+  EXPECT_EQ(page.find(head), page.rfind(head));
+  EXPECT_EQ(page.find("nfbpf_scrape_errors_total{destination="), std::string::npos);
+  EXPECT_NE(page.find("\nnfbpf_maps_skipped 1\n"), std::string::npos);
+}
+
+TEST(MetricsPage, KnowsEachNameOfItsOwn) {
+  FakeSource source([] {
+    auto snapshot = failed_snapshot();
+    snapshot.tables = good_snapshot().tables;
+    snapshot.origin = good_snapshot().origin;
+    return snapshot;
+  });
+  exposition::SelfMetrics self({}, "/proc");
+  std::vector<std::string_view> names;
+  const auto texts = self.render(exposition::TextDialect(), *source.take(), {});
+  for (const auto& own : texts) names.push_back(own.name);
+  EXPECT_TRUE(std::ranges::equal(names, exposition::SelfMetrics::names()));
+}
+
 TEST(MetricsPage, SaysWhetherItIsReady) {
   FakeSource good(good_snapshot);
   EXPECT_TRUE(exposition::MetricsPage(good, {}, "/nonexistent").ready());

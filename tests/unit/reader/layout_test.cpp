@@ -223,6 +223,26 @@ const RefusedCase kRefused[] = {
        return std::pair{b.ipv4_key, value};
      },
      "map some_map: value: has no counter to show"},
+    {"two counters of one name",
+     [](AbiBtf& b) {
+       const int inner = btf__add_struct(b.get(), "inner", 8);
+       b.field("b", b.u64_, 0);
+       const int value = btf__add_struct(b.get(), "value", 16);
+       b.field("a", inner, 0);
+       b.field("a_b", b.u64_, 8);
+       return std::pair{b.ipv4_key, value};
+     },
+     "map some_map: value a_b: gives nfbpf_value_a_b_total, as member a_b does; rename one of "
+     "them"},
+    {"two counters of one metric",
+     [](AbiBtf& b) {
+       const int value = btf__add_struct(b.get(), "value", 16);
+       b.field("packets", b.u64_, 0);
+       b.field("packets_total", b.u64_, 8);
+       return std::pair{b.ipv4_key, value};
+     },
+     "map some_map: value packets_total: gives nfbpf_value_packets_total, as member packets does; "
+     "rename one of them"},
     {"two labels of one name",
      [](AbiBtf& b) {
        const int inner = btf__add_struct(b.get(), "inner", 4);

@@ -72,6 +72,24 @@ TEST(FamilySet, RefusesOtherLabelsUnderTheSameName) {
             "nfbpf_ipv4; rename its value struct");
 }
 
+TEST(FamilySet, RefusesANameThatIsTaken) {
+  auto odd = test::ipv4_layout();
+  odd.map = "odd";
+  odd.family = "nfbpf_scrape";
+  odd.counters = {{"packets", 0, 8}, {"errors", 8, 8}};
+  std::vector<traffic::Table> tables;
+  tables.push_back(test::table(odd));
+  tables.push_back(test::table(test::ipv4_layout()));
+  constexpr std::string_view kTaken[] = {"nfbpf_scrape_errors_total"};
+  const auto set = FamilySet::build(tables, kTaken);
+  EXPECT_EQ(names(set), (std::vector<std::string>{"nfbpf_source_destination_bytes_total",
+                                                  "nfbpf_source_destination_packets_total"}));
+  ASSERT_EQ(set.rejected().size(), 1U);
+  EXPECT_EQ(set.rejected()[0].why,
+            "map odd: gives nfbpf_scrape_errors_total, which the exporter has of itself; rename "
+            "its value struct or member");
+}
+
 TEST(FamilySet, RefusesAFamilyNameThatIsComposedTwice) {
   auto a = test::ipv4_layout();
   a.family = "nfbpf_a";
