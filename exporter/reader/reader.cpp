@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "reader/hook_totals.h"
+#include "reader/module_version.h"
 
 namespace nfbpf::reader {
 namespace {
@@ -103,13 +104,18 @@ Reader::Step Reader::collect_maps(traffic::Snapshot& snapshot) {
 }
 
 Reader::Step Reader::collect_hooks(traffic::Snapshot& snapshot) {
+  // Only the module has totals: that they are absent elsewhere is as it should be.
+  const bool expected = snapshot.origin && snapshot.origin->datapath.name == kModuleDatapath;
+  if (expected) {
+    // Another ABI may count other things under the same names.
+    if (auto ok = check_module_version(paths_.sysfs); !ok)
+      return tl::unexpected(Failure{ErrorClass::kAbi, std::move(ok.error())});
+  }
   auto totals = read_hook_totals(paths_.sysfs);
   if (totals) {
     snapshot.tables.push_back(std::move(*totals));
     return {};
   }
-  // Only the module has totals: that they are absent elsewhere is as it should be.
-  const bool expected = snapshot.origin && snapshot.origin->datapath.name == kModuleDatapath;
   if (!expected && totals.error().code == ENOENT) return {};
   return tl::unexpected(Failure{ErrorClass::kRead, std::move(totals.error())});
 }

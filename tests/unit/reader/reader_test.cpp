@@ -76,6 +76,15 @@ class ReaderTest : public testing::Test {
     fs::rename(run_.path() / "new", run_.path() / "state.json");
   }
 
+  void add_module(const char* version) {
+    const auto module = sysfs_.path() / "module/nfbpf";
+    const auto hook = module / "hooks/ipv4_local_in";
+    fs::create_directories(hook);
+    for (const char* file : {"packets", "bytes", "matched", "run_ns", "run_samples"})
+      std::ofstream(hook / file) << "1\n";
+    if (version != nullptr) std::ofstream(module / "version") << version << "\n";
+  }
+
   static json map(const char* name, int id) {
     return {{"name", name},      {"pin", "/x"},      {"id", id},
             {"type", "hash"},    {"key_size", 12},   {"value_size", 16},
@@ -163,13 +172,43 @@ TEST_F(ReaderTest, WantsTheModulesTotalsWhereTheModuleIsTheDatapath) {
   auto snapshot = reader_.take();
   EXPECT_FALSE(snapshot->complete());
   EXPECT_EQ(snapshot->tables.size(), 2U) << "the maps were read";
-  const auto hook = sysfs_.path() / "module/nfbpf/hooks/ipv4_local_in";
-  fs::create_directories(hook);
-  for (const char* file : {"packets", "bytes", "matched", "run_ns", "run_samples"})
-    std::ofstream(hook / file) << "1\n";
+  EXPECT_EQ(snapshot->collections[1].failure->kind, ErrorClass::kRead);
+  add_module(nullptr);
   snapshot = reader_.take();
-  EXPECT_TRUE(snapshot->complete());
+  EXPECT_TRUE(snapshot->complete()) << "no version is no error";
   EXPECT_EQ(snapshot->tables.size(), 3U);
+}
+
+TEST_F(ReaderTest, RefusesAModuleOfAnotherAbi) {
+  load("kmod");
+  const std::string file = (sysfs_.path() / "module/nfbpf/version").string();
+  const std::pair<const char*, std::string> refused[] = {
+      {"2.0",
+       ": the module has ABI major 2, this exporter reads ABI major 1; load again with the "
+       "nfbpf-load of this version"},
+      {"11.0",
+       ": the module has ABI major 11, this exporter reads ABI major 1; load again with the "
+       "nfbpf-load of this version"},
+      {"one", ": \"one\" is not a major.minor"},
+  };
+  for (const auto& [version, error] : refused) {
+    SCOPED_TRACE(version);
+    add_module(version);
+    const auto snapshot = reader_.take();
+    EXPECT_FALSE(snapshot->complete());
+    EXPECT_EQ(snapshot->tables.size(), 2U) << "its totals are not read";
+    ASSERT_TRUE(snapshot->collections[1].failure);
+    EXPECT_EQ(snapshot->collections[1].failure->kind, ErrorClass::kAbi);
+    EXPECT_EQ(snapshot->collections[1].failure->error.what, file + error);
+  }
+  add_module("1.7");
+  EXPECT_TRUE(reader_.take()->complete()) << "a minor only adds";
+}
+
+TEST_F(ReaderTest, AsksNoVersionWhereTheModuleIsNotTheDatapath) {
+  load("netfilter-link");
+  add_module("2.0");
+  EXPECT_TRUE(reader_.take()->complete());
 }
 
 }  // namespace
