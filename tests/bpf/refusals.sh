@@ -102,7 +102,7 @@ assert_refused "root" "bpffs/? is the root of a bpf file system.*default /sys/fs
 assert_refused "root, to detach" "is the root of a bpf file system" \
     nfbpf-load --pin-dir "$work/bpffs" --run-dir "$work/run-root" detach
 assert_eq "its mode" 1700 "$(stat -c %a "$work/bpffs")"
-mkdir -p -m 0700 "$work/bpffs/ours" "$work/bpffs/ours/pins" # there before the attach
+mkdir -m 0700 "$work/bpffs/ours" "$work/bpffs/ours/pins" # there before the attach
 nfbpf-load --pin-dir "$work/bpffs/ours/pins" --run-dir "$work/run-way" "${pinned[@]}" --group 9987
 assert_eq "modes" "1711 711 750" "$(cd "$work/bpffs" && stat -c %a . ours ours/pins | xargs)"
 nfbpf-load --pin-dir "$work/bpffs/ours/pins" --run-dir "$work/run-way" detach
