@@ -12,6 +12,7 @@
 #include <climits>
 #include <cstdio>
 #include <cstring>
+#include <optional>
 #include <string_view>
 
 #include "abi/nfbpf.h"
@@ -64,7 +65,13 @@ bool is_internal(const bpf_map* map) {
   return bpf_map__is_internal(map);
 }
 
-Result<void> set_constant(bpf_object* object, std::string_view name, bool value) {
+// A `const volatile` of the program, as it will be loaded.
+struct Constant {
+  char* data;
+  std::size_t size;
+};
+
+std::optional<Constant> find_constant(bpf_object* object, std::string_view name) {
   bpf_map* map = nullptr;
   bpf_object__for_each_map(map, object) {
     if (!is_internal(map) || !std::string_view(bpf_map__name(map)).ends_with(".rodata")) continue;
@@ -78,17 +85,37 @@ Result<void> set_constant(bpf_object* object, std::string_view name, bool value)
     for (int i = 0; i < btf_vlen(type); ++i, ++var) {
       const btf_type* var_type = btf__type_by_id(types, var->type);
       if (name != btf__name_by_offset(types, var_type->name_off)) continue;
-      if (var->size != sizeof(bool) || var->offset + sizeof(bool) > size) {
-        return fail("constant " + std::string(name) + " is " + std::to_string(var->size) +
-                    " bytes wide, a bool is 1");
-      }
-      data[var->offset] = value ? 1 : 0;
-      return {};
+      if (var->offset > size || var->size > size - var->offset) return std::nullopt;
+      return Constant{data + var->offset, var->size};
     }
+  }
+  return std::nullopt;
+}
+
+Result<void> set_constant(bpf_object* object, std::string_view name, bool value) {
+  if (const auto constant = find_constant(object, name)) {
+    if (constant->size != sizeof(bool)) {
+      return fail("constant " + std::string(name) + " is " + std::to_string(constant->size) +
+                  " bytes wide, a bool is 1");
+    }
+    *constant->data = value ? 1 : 0;
+    return {};
   }
   // A program without the constant has no such choice; only a wish for it is an error.
   if (value) return fail("the program has no constant \"" + std::string(name) + "\" to set");
   return {};
+}
+
+// A program that has nothing of our ABI in it need not say so.
+Result<void> check_abi(bpf_object* object, const bpf_program* program, const fs::path& file) {
+  const auto constant = find_constant(object, "nfbpf_abi");
+  std::uint32_t abi = 0;
+  if (!constant || constant->size != sizeof(abi)) return {};
+  std::memcpy(&abi, constant->data, sizeof(abi));
+  if (abi == NFBPF_ABI_MAJOR) return {};
+  return fail("program " + std::string(bpf_program__name(program)) + " of " + file.string() +
+              " speaks ABI " + std::to_string(abi) + ", nfbpf-load speaks " +
+              std::to_string(NFBPF_ABI_MAJOR) + ": rebuild it against bpf/abi/nfbpf.h");
 }
 
 Result<bpf_map_info> info_of(int fd, const std::string& what) {
@@ -187,6 +214,7 @@ Result<void> LoadedObject::prepare(const ObjectOptions& options) {
                 options.file.string() + " is SEC(\"" + section +
                 "\"), the module runs SEC(\"socket\"): build it with that section");
   }
+  if (auto ok = check_abi(object_.get(), program, options.file); !ok) return ok;
   if (auto ok = set_constant(object_.get(), "count_loopback", options.count_loopback); !ok)
     return ok;
   // The in-tree link runs with BH on: a softirq can come between load and store of an add.
