@@ -109,6 +109,14 @@ Result<std::string> read_module_file(const std::string& relative) {
   return line;
 }
 
+Result<void> check_module_abi() {
+  const auto version = read_module_file("version");
+  if (version && std::atoi(version->c_str()) == NFBPF_ABI_MAJOR) return {};
+  return fail("module nfbpf speaks ABI " + (version ? *version : std::string("unknown")) +
+              ", nfbpf-load speaks " + std::to_string(NFBPF_ABI_MAJOR) +
+              ": detach, install both from one release, attach");
+}
+
 Result<void> insert_module(const ModuleOptions& options) {
   if (!fs::exists("/proc/modules")) return fail("this kernel has no loadable modules");
   const Ctx ctx(kmod_new(nullptr, nullptr));
@@ -123,13 +131,9 @@ Result<void> insert_module(const ModuleOptions& options) {
     return tl::unexpected(
         Error{-err, std::string("module nfbpf was refused: ") + why_refused(-err, options)});
   }
-  const auto abi = read_module_file("version");
-  if (!abi || std::atoi(abi->c_str()) != NFBPF_ABI_MAJOR) {
+  if (auto ok = check_module_abi(); !ok) {
     const auto removed = remove_module();
-    return fail("module nfbpf speaks ABI " + (abi ? *abi : std::string("unknown")) +
-                ", nfbpf-load speaks " + std::to_string(NFBPF_ABI_MAJOR) +
-                ": install both from the same release" +
-                (removed ? "" : "; " + removed.error().what));
+    return fail(ok.error().what + (removed ? "" : "; " + removed.error().what));
   }
   return {};
 }

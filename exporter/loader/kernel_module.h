@@ -23,6 +23,9 @@ struct ModuleOptions {
 // One value below /sys/module/nfbpf, without its newline.
 [[nodiscard]] Result<std::string> read_module_file(const std::string& relative);
 
+// The loaded module's ABI is its version in sysfs, "MAJOR.MINOR"; another major one is an error.
+[[nodiscard]] Result<void> check_module_abi();
+
 // Inserts the module; the error names the cause as far as the kernel lets it be known: not
 // installed, modules disabled, lockdown, no valid signature, another kernel's, a bad parameter.
 [[nodiscard]] Result<void> insert_module(const ModuleOptions& options);

@@ -3,6 +3,7 @@
 
 #include <bpf/bpf.h>
 #include <fcntl.h>
+#include <spdlog/spdlog.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -14,14 +15,40 @@
 #include "base/unique_fd.h"
 #include "loader/kernel_module.h"
 #include "loader/object.h"
+#include "loader/undo.h"
 
 namespace nfbpf::loader {
 namespace fs = std::filesystem;
 namespace {
 
 constexpr const char* kPrevious = NFBPF_PIN_PREVIOUS;
-// bpffs keeps names with a dot for itself.
-constexpr const char* kNext = "program_next";
+
+// Empty where no program is pinned.
+std::string program_id(const fs::path& pin) {
+  const UniqueFd fd(bpf_obj_get(pin.c_str()));
+  bpf_prog_info info{};
+  __u32 length = sizeof(info);
+  if (!fd || bpf_obj_get_info_by_fd(fd.get(), &info, &length) != 0) return {};
+  return std::to_string(info.id);
+}
+
+// After a swap that was killed: the program that runs goes back to its name, any other is let go.
+Result<void> tidy_up(const fs::path& pin_dir) {
+  const fs::path current = pin_dir / NFBPF_PIN_PROGRAM;
+  const auto running = read_module_file("program/id");
+  for (const char* name : {kPinAside, kPinNext}) {
+    const fs::path left = pin_dir / name;
+    const std::string id = program_id(left);
+    if (running && id == *running && program_id(current) != id) {
+      if (::rename(left.c_str(), current.c_str()) != 0) {
+        return fail_errno(errno, "rename " + left.string());
+      }
+    } else if (::unlink(left.c_str()) != 0 && errno != ENOENT) {
+      return fail_errno(errno, "remove " + left.string());
+    }
+  }
+  return {};
+}
 
 Result<Manifest> attached_by_module(const SwapOptions& options) {
   if (::geteuid() != 0) return fail("nfbpf-load needs root to swap programs: run it with sudo");
@@ -37,14 +64,10 @@ Result<Manifest> attached_by_module(const SwapOptions& options) {
         "datapath " + manifest->datapath +
         " cannot change its program while it runs: nfbpf-load detach --keep-maps, then attach");
   }
-  const auto abi = read_module_file("version");
-  if (!abi)
+  if (!module_is_loaded())
     return fail("the manifest says kmod, but module nfbpf is not loaded: nfbpf-load detach");
-  if (std::atoi(abi->c_str()) != NFBPF_ABI_MAJOR) {
-    return fail("module nfbpf speaks ABI " + *abi + ", nfbpf-load speaks " +
-                std::to_string(NFBPF_ABI_MAJOR) +
-                ": detach, install both from one release, attach");
-  }
+  if (auto ok = check_module_abi(); !ok) return tl::unexpected(ok.error());
+  if (auto ok = tidy_up(options.pin_dir); !ok) return tl::unexpected(ok.error());
   return manifest;
 }
 
@@ -78,25 +101,42 @@ Result<void> exchange(const fs::path& a, const fs::path& b) {
   }
   // bpffs learned to exchange after 5.10: three steps, and nobody looks at the name meanwhile
   // but us and the module, which holds its program by reference.
-  const fs::path aside = a.string() + "_aside";
+  const fs::path aside = a.parent_path() / kPinAside;
   if (::rename(a.c_str(), aside.c_str()) != 0) return fail_errno(errno, "rename " + a.string());
   if (::rename(b.c_str(), a.c_str()) != 0) {
     const int err = errno;
     ::rename(aside.c_str(), a.c_str());
     return fail_errno(err, "rename " + b.string());
   }
-  if (::rename(aside.c_str(), b.c_str()) != 0) return fail_errno(errno, "rename " + aside.string());
+  if (::rename(aside.c_str(), b.c_str()) != 0) {
+    const int err = errno;
+    ::rename(a.c_str(), b.c_str());
+    ::rename(aside.c_str(), a.c_str());
+    return fail_errno(err, "rename " + aside.string());
+  }
   return {};
 }
 
 // Makes the pin `other` the current one and has the module take it; puts all back if it will not.
-Result<void> change_to(const fs::path& pin_dir, const char* other) {
+Result<void> change(const fs::path& pin_dir, const char* other) {
   const fs::path current = pin_dir / NFBPF_PIN_PROGRAM;
   if (auto ok = exchange(current, pin_dir / other); !ok) return ok;
   if (auto ok = tell_module(current); !ok) {
     if (auto back = exchange(current, pin_dir / other); !back) return back;
     return ok;
   }
+  return {};
+}
+
+// `undo` changes back.
+Result<void> change_to(const fs::path& pin_dir, const char* other, Undo& undo) {
+  if (auto ok = change(pin_dir, other); !ok) return ok;
+  undo.add([pin_dir, other] {
+    if (auto back = change(pin_dir, other); !back) {
+      spdlog::error("the new program runs on, the old one cannot be put back: {}",
+                    back.error().what);
+    }
+  });
   return {};
 }
 
@@ -112,16 +152,6 @@ std::vector<PinnedMap> all_maps(const std::vector<PinnedMap>& now,
   return all;
 }
 
-Result<Manifest> write_down(Manifest manifest, const SwapOptions& options) {
-  Undo undo;
-  if (auto ok = write_manifest(manifest, options.run_dir, readers_of(manifest), undo); !ok) {
-    undo.keep();  // the old manifest still stands: it is replaced by rename
-    return tl::unexpected(ok.error());
-  }
-  undo.keep();
-  return manifest;
-}
-
 }  // namespace
 
 Result<Manifest> swap(const SwapOptions& options) {
@@ -131,7 +161,7 @@ Result<Manifest> swap(const SwapOptions& options) {
   auto object = LoadedObject::load({.file = options.file,
                                     .entry = Entry::kSocket,
                                     .pin_dir = options.pin_dir,
-                                    .program_pin = kNext,
+                                    .program_pin = kPinNext,
                                     .readers = readers_of(*before),
                                     .max_pairs = {},
                                     .count_loopback = before->count_loopback},
@@ -139,17 +169,24 @@ Result<Manifest> swap(const SwapOptions& options) {
   if (!object) return tl::unexpected(object.error());
   const auto program = object->program();
   if (!program) return tl::unexpected(program.error());
-  if (auto ok = change_to(options.pin_dir, kNext); !ok) return tl::unexpected(ok.error());
-  undo.keep();
-  // The old program is pinned as "next" now. What was kept before it is let go.
-  ::rename((options.pin_dir / kNext).c_str(), (options.pin_dir / kPrevious).c_str());
+  if (auto ok = change_to(options.pin_dir, kPinNext, undo); !ok) return tl::unexpected(ok.error());
 
   Manifest after = *before;
   after.previous = PreviousProgram{before->program, before->object};
   after.program = *program;
   after.object = fs::absolute(options.file);
   after.maps = all_maps(object->maps(), before->maps);
-  return write_down(std::move(after), options);
+  if (auto ok = write_manifest(after, options.run_dir, readers_of(after), undo); !ok) {
+    return tl::unexpected(ok.error());
+  }
+  // The old program is pinned as "next" now. What was kept before it is let go, which cannot be
+  // undone and is therefore the last step.
+  const fs::path old = options.pin_dir / kPinNext;
+  if (::rename(old.c_str(), (options.pin_dir / kPrevious).c_str()) != 0) {
+    return fail_errno(errno, "rename " + old.string());
+  }
+  undo.keep();
+  return after;
 }
 
 Result<Manifest> rollback(const SwapOptions& options) {
@@ -160,12 +197,17 @@ Result<Manifest> rollback(const SwapOptions& options) {
     return fail("no program is kept at " + previous.string() +
                 ": there was no swap since the attach");
   }
-  if (auto ok = change_to(options.pin_dir, kPrevious); !ok) return tl::unexpected(ok.error());
+  Undo undo;
+  if (auto ok = change_to(options.pin_dir, kPrevious, undo); !ok) return tl::unexpected(ok.error());
   const PreviousProgram now = *manifest->previous;
   manifest->previous = PreviousProgram{manifest->program, manifest->object};
   manifest->program = now.program;
   manifest->object = now.object;
-  return write_down(std::move(*manifest), options);
+  if (auto ok = write_manifest(*manifest, options.run_dir, readers_of(*manifest), undo); !ok) {
+    return tl::unexpected(ok.error());
+  }
+  undo.keep();
+  return manifest;
 }
 
 }  // namespace nfbpf::loader

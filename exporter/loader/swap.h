@@ -8,6 +8,10 @@
 
 namespace nfbpf::loader {
 
+// Pins in pin_dir that are there only while a swap runs, or after one that was killed.
+inline constexpr const char* kPinNext = "program_next";
+inline constexpr const char* kPinAside = "program_aside";
+
 struct SwapOptions {
   std::filesystem::path file;  // a *.bpf.o with a program in SEC("socket")
   std::filesystem::path pin_dir, run_dir;
