@@ -13,6 +13,7 @@
 #include "loader/kernel_module.h"
 #include "loader/netfilter_link.h"
 #include "loader/object.h"
+#include "loader/swap.h"
 
 namespace nfbpf::loader {
 namespace fs = std::filesystem;
@@ -84,12 +85,35 @@ Result<void> attach_kmod(const LoadedObject& object, const AttachOptions& option
   return {};
 }
 
+// What was asked for and the link cannot do, each with what to do instead.
+std::vector<std::string> beyond_the_link(const AttachOptions& options) {
+  std::vector<std::string> wishes;
+  if (options.hooks.find(':') != std::string::npos) {
+    wishes.push_back("--hooks " + options.hooks +
+                     ": only the module takes a priority for each hook; give one for all with "
+                     "--priority, or use --datapath kmod");
+  }
+  if (options.log != "off") {
+    wishes.push_back("--log " + options.log +
+                     ": only the module writes log lines; leave --log out, or use --datapath kmod");
+  }
+  return wishes;
+}
+
 Result<void> attach_netfilter_link(const LoadedObject& object, const AttachOptions& options,
                                    Undo& undo) {
   const auto points = hook_points(options.hooks, options.families);
   if (!points) return tl::unexpected(points.error());
   const auto priority = priority_number(options.priority);
   if (!priority) return tl::unexpected(priority.error());
+  for (const std::string& wish : beyond_the_link(options)) {
+    spdlog::warn("the netfilter link goes on without {}", wish);
+  }
+  if (options.netns == "init") {
+    spdlog::warn(
+        "--netns init: a netfilter link sees the network namespace that nfbpf-load runs in, "
+        "whichever that is");
+  }
   return attach_links(object.program_fd(), *points, *priority, options.pin_dir / NFBPF_PIN_LINKS,
                       undo);
 }
@@ -175,6 +199,20 @@ bool unpin_all(const fs::path& dir) {
   return any;
 }
 
+// A module that somebody loaded with a program of their own is theirs to remove.
+bool module_is_ours(const DetachOptions& options) {
+  const auto manifest = read_manifest(options.run_dir);
+  if (manifest && manifest->datapath == "kmod") return true;
+  const auto path = read_module_file("parameters/bpf_path");
+  const fs::path program = path ? *path : "";
+  if (program.lexically_normal().parent_path() == options.pin_dir) return true;
+  spdlog::warn(
+      "module nfbpf stays loaded: it runs {}, which does not lie in {}, and no manifest in {} says "
+      "kmod; if it is not needed, rmmod nfbpf",
+      program.string(), options.pin_dir.string(), options.run_dir.string());
+  return false;
+}
+
 }  // namespace
 
 Result<Manifest> attach(const AttachOptions& options) {
@@ -189,6 +227,10 @@ Result<Manifest> attach(const AttachOptions& options) {
   }
   if (auto priority = priority_number(options.priority); !priority) {
     return tl::unexpected(priority.error());
+  }
+  if (options.datapath == "netfilter-link") {
+    const auto wishes = beyond_the_link(options);
+    if (!wishes.empty()) return fail(wishes.front());
   }
   if (auto ok = check_pin_dir(options.pin_dir); !ok) return tl::unexpected(ok.error());
   if (auto ok = check_unattached(options); !ok) return tl::unexpected(ok.error());
@@ -212,11 +254,12 @@ Result<std::vector<std::string>> detach(const DetachOptions& options) {
   if (::geteuid() != 0) return fail("nfbpf-load needs root to detach: run it with sudo");
   if (auto ok = check_pin_dir(options.pin_dir); !ok) return tl::unexpected(ok.error());
   std::vector<std::string> taken;
-  if (module_is_loaded()) {
+  if (module_is_loaded() && module_is_ours(options)) {
     if (auto ok = remove_module(); !ok) return tl::unexpected(ok.error());
     taken.emplace_back("module");
   }
   if (unpin_all(options.pin_dir / NFBPF_PIN_LINKS)) taken.emplace_back("links");
+  for (const char* left : {kPinNext, kPinAside}) ::unlink((options.pin_dir / left).c_str());
   if (::unlink((options.pin_dir / NFBPF_PIN_PROGRAM).c_str()) == 0) taken.emplace_back("program");
   if (::unlink((options.pin_dir / NFBPF_PIN_PREVIOUS).c_str()) == 0) {
     taken.emplace_back("previous program");

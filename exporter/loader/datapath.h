@@ -31,8 +31,9 @@ struct DetachOptions {
   bool keep_maps = false;  // so that a later attach counts on
 };
 
-// Takes away links, module, pins and manifest, whichever are there. Returns what it took away, one
-// word each; an empty list says that nothing was attached.
+// Takes away links, module, pins and manifest, whichever are there; a module that runs a program
+// from elsewhere and is in no manifest of ours stays, with a warning. pin_dir is absolute. Returns
+// what it took away, one word each; an empty list says that nothing was attached.
 [[nodiscard]] Result<std::vector<std::string>> detach(const DetachOptions& options);
 
 }  // namespace nfbpf::loader

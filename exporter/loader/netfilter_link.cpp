@@ -78,6 +78,7 @@ Result<std::vector<HookPoint>> hook_points(const std::string& hooks, const std::
     (family == "ipv4" ? v4 : v6) = true;
   }
   std::vector<HookPoint> points;
+  std::vector<std::string_view> given;
   for (const std::string_view word : split(hooks)) {
     const auto name = word.substr(0, word.find(':'));
     const auto* hook = std::find_if(kHooks.begin(), kHooks.end(),
@@ -86,6 +87,10 @@ Result<std::vector<HookPoint>> hook_points(const std::string& hooks, const std::
       return fail("--hooks: \"" + std::string(name) +
                   "\" is unknown; give a list of pre, in, forward, out, post");
     }
+    if (std::find(given.begin(), given.end(), name) != given.end()) {
+      return fail("--hooks: \"" + std::string(name) + "\" is given twice; give each hook once");
+    }
+    given.push_back(name);
     if (v4) points.push_back(hook->v4);
     if (v6) points.push_back(hook->v6);
   }

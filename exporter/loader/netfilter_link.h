@@ -16,7 +16,8 @@ struct HookPoint {
   unsigned int hook;
 };
 
-// "in,forward,out" x "ipv4,ipv6" -> points; an unknown word is an error that names it.
+// "in,forward,out" x "ipv4,ipv6" -> points; a word that is unknown or given twice is an
+// error that names it.
 [[nodiscard]] Result<std::vector<HookPoint>> hook_points(const std::string& hooks,
                                                          const std::string& families);
 

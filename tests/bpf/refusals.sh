@@ -32,6 +32,14 @@ refused long "object path is 5007 bytes long, the limit is 4095" "${pinned[@]}" 
 refused type 'xdp_pass.* is SEC\("xdp"\), the module runs SEC\("socket"\)' "${pinned[@]}" \
     --program "$build/tests/bpf/xdp_pass.bpf.o"
 
+# One word in the file: the ABI that the program says it was built for.
+section=$(readelf -SW "$NFBPF_OBJECT_DIR/traffic.bpf.o" | sed 's/\[ */[/' | awk '$2 == ".rodata" { print $5 }')
+symbol=$(readelf -sW "$NFBPF_OBJECT_DIR/traffic.bpf.o" | awk '$8 == "nfbpf_abi" { print $2 }')
+cp "$NFBPF_OBJECT_DIR/traffic.bpf.o" "$work/abi.bpf.o"
+printf '\x07\0\0\0' | dd of="$work/abi.bpf.o" bs=1 seek=$((16#$section + 16#$symbol)) conv=notrunc status=none
+refused abi "nfbpf_traffic of .*abi.bpf.o speaks ABI 7, nfbpf-load speaks 1: rebuild it" "${pinned[@]}" \
+    --program "$work/abi.bpf.o"
+
 step "no bpffs"
 name=nobpffs status=0
 output=$(nfbpf-load --pin-dir "$work/plain/pins" --run-dir "$work/run-$name" "${pinned[@]}" 2>&1) || status=$?
@@ -62,6 +70,9 @@ step "words"
 refused hooks '--hooks: "side" is unknown; give' "${link[@]}" --hooks in,side
 refused families '--families: "ipx" is unknown; give' "${link[@]}" --families ipx
 refused priority '--priority: "early" is no priority; give' "${link[@]}" --priority early
+refused twice '--hooks: "in" is given twice' "${link[@]}" --hooks in,out,in
+refused each '--hooks in:last,out: only the module .*; give one for all with --priority' "${link[@]}" --hooks in:last,out
+refused log '--log match: only the module writes log lines; leave --log out' "${link[@]}" --log match
 refused datapath '--datapath: "magic" is unknown; give' attach --datapath magic
 refused group 'group "no-such-group" does not exist: make it' "${link[@]}" --group no-such-group
 
