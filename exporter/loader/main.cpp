@@ -4,6 +4,7 @@
 #include <spdlog/spdlog.h>
 
 #include <CLI/CLI.hpp>
+#include <csignal>
 #include <cstdio>
 #include <limits>
 #include <nlohmann/json.hpp>
@@ -72,29 +73,62 @@ int run_detach(Arguments& arguments) {
   return 0;
 }
 
+// An attach, detach or swap is done wholly or not at all: a signal that would end us halfway waits
+// until this goes out of scope. SIGKILL does not; the next swap or detach tidies up after it.
+class SignalsWait {
+ public:
+  SignalsWait() {
+    sigset_t waiting;
+    sigemptyset(&waiting);
+    for (const int signal : {SIGINT, SIGTERM, SIGHUP}) sigaddset(&waiting, signal);
+    ::sigprocmask(SIG_BLOCK, &waiting, &before_);
+  }
+  SignalsWait(const SignalsWait&) = delete;
+  SignalsWait& operator=(const SignalsWait&) = delete;
+  ~SignalsWait() {
+    std::fflush(stdout);  // the signal ends us without
+    ::sigprocmask(SIG_SETMASK, &before_, nullptr);
+  }
+
+ private:
+  sigset_t before_{};
+};
+
+void print_json(const Result<Manifest>& manifest, bool attached, bool loaded) {
+  nlohmann::json json{{"attached", attached}, {"module_loaded", loaded}};
+  if (manifest) {
+    json["datapath"] = manifest->datapath;
+    json["program"] = {{"name", manifest->program.name},
+                       {"id", manifest->program.id},
+                       {"tag", manifest->program.tag},
+                       {"object", manifest->object.string()}};
+    for (const PinnedMap& map : manifest->maps) {
+      json["maps"].push_back({{"name", map.name}, {"pin", map.pin.string()}});
+    }
+  }
+  std::printf("%s\n", json.dump(2).c_str());
+}
+
 // Exit 0: attached; 3: not attached (as systemctl status has it); 1: cannot tell.
 int run_status(const Arguments& arguments) {
   const auto manifest = read_manifest(arguments.run_dir);
   if (!manifest && manifest.error().code != ENOENT) return complain(manifest.error());
   const bool loaded = module_is_loaded();
+  const bool attached = manifest && (manifest->datapath != "kmod" || loaded);
   if (arguments.json) {
-    nlohmann::json json{{"attached", manifest.has_value()}, {"module_loaded", loaded}};
-    if (manifest) {
-      json["datapath"] = manifest->datapath;
-      json["program"] = {{"name", manifest->program.name},
-                         {"id", manifest->program.id},
-                         {"tag", manifest->program.tag},
-                         {"object", manifest->object.string()}};
-      for (const PinnedMap& map : manifest->maps) {
-        json["maps"].push_back({{"name", map.name}, {"pin", map.pin.string()}});
-      }
-    }
-    std::printf("%s\n", json.dump(2).c_str());
-    return manifest ? 0 : 3;
+    print_json(manifest, attached, loaded);
+    return attached ? 0 : 3;
   }
   if (!manifest) {
     std::printf("not attached%s\n",
                 loaded ? ", but module nfbpf is loaded (not by nfbpf-load)" : "");
+    return 3;
+  }
+  if (!attached) {
+    std::printf(
+        "not attached: the manifest in %s says kmod, but module nfbpf is not loaded; nfbpf-load "
+        "detach, then attach\n",
+        arguments.run_dir.c_str());
     return 3;
   }
   std::printf("datapath  %s (%s)\n", manifest->datapath.c_str(), manifest->datapath_reason.c_str());
@@ -150,6 +184,12 @@ void describe_attach(CLI::App& command, Arguments& arguments) {
   command.add_option("--group", arguments.group, "group that may read the pins, by name or number");
 }
 
+// "/a/b/", "b" and "/a/./b" are one folder: module, manifest and messages know it by one name.
+std::filesystem::path one_name(const std::filesystem::path& dir) {
+  const auto path = std::filesystem::absolute(dir).lexically_normal();
+  return path.has_filename() ? path : path.parent_path();
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -174,18 +214,22 @@ int main(int argc, char** argv) {
   CLI::App* swap_command = app.add_subcommand("swap", "replace the program while traffic flows");
   swap_command->add_option("file", arguments.swap_file, "a *.bpf.o; its maps are the pinned ones")
       ->required();
-  CLI::App* rollback_command = app.add_subcommand("rollback", "take the program before the swap");
+  app.add_subcommand("rollback", "take the program before the swap");
   CLI::App* status_command = app.add_subcommand("status", "what is attached, and how");
   status_command->add_flag("--json", arguments.json, "for programs");
 
   CLI11_PARSE(app, argc, argv);
   try {
+    arguments.pin_dir = one_name(arguments.pin_dir);
+    arguments.run_dir = one_name(arguments.run_dir);
+    if (status_command->parsed()) return run_status(arguments);
+
+    const SignalsWait signals_wait;
     if (attach_command->parsed()) return run_attach(arguments);
     if (detach_command->parsed()) return run_detach(arguments);
     const SwapOptions swap_options{arguments.swap_file, arguments.pin_dir, arguments.run_dir};
     if (swap_command->parsed()) return report_swap("swapped", swap(swap_options));
-    if (rollback_command->parsed()) return report_swap("rolled back", rollback(swap_options));
-    return run_status(arguments);
+    return report_swap("rolled back", rollback(swap_options));
   } catch (const std::exception& error) {
     return complain(Error{0, error.what()});
   }

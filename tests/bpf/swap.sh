@@ -1,0 +1,113 @@
+#!/bin/bash
+# nfbpf-load beside a module that plain files play: /sys/module is a tmpfs of this test's own mount
+# namespace. What is tested is what nfbpf-load does with pins and manifest, when a step fails and
+# after one that was killed; tests/vm/guest/swap.sh has the real module.
+if [ -z "${NFBPF_OWN_MOUNTS:-}" ]; then
+    NFBPF_OWN_MOUNTS=1 exec unshare --mount --propagation private "$0" "$@"
+fi
+# shellcheck source=tests/bpf/lib.sh
+. "$(dirname "$0")/lib.sh"
+
+[ ! -e /sys/module/nfbpf ] || skip "module nfbpf is loaded here"
+mount -t tmpfs tmpfs /sys/module || skip "cannot mount over /sys/module"
+module=/sys/module/nfbpf
+pins=$base-swap run=$work/run-swap
+traffic=$NFBPF_OBJECT_DIR/traffic.bpf.o
+
+id_of() { bpftool -j prog show pinned "$pins/$1" | jq .id; }
+state() { find "$pins" "$run" | sort; for pin in "$@"; do id_of "$pin"; done; cat "$run/state.json"; }
+unchanged() { # WHAT BEFORE AFTER
+    [ "$2" = "$3" ] || fail "$1: changed: $(diff <(echo "$2") <(echo "$3"))"
+    echo "   $1: as before"
+}
+
+load_module() { # BPF_PATH
+    mkdir -p $module/parameters $module/program
+    echo 1.0 >$module/version
+    echo 0 >$module/refcnt
+    echo "$1" >$module/parameters/bpf_path
+}
+
+load swap attach --datapath pinned
+sed -i 's/"datapath": "pinned"/"datapath": "kmod"/' "$run/state.json"
+
+step "the manifest says kmod, and the module is not loaded"
+status=0
+output=$(load swap status) || status=$?
+assert_eq "exit status" 3 $status
+grep -q "not attached: .* says kmod, but module nfbpf is not loaded" <<<"$output" || fail "$output"
+status=0
+output=$(load swap status --json) || status=$?
+assert_eq "exit status" 3 $status
+assert_eq "attached" false "$(jq .attached <<<"$output")"
+assert_refused "swap" "module nfbpf is not loaded: nfbpf-load detach" load swap swap "$traffic"
+
+load_module "$pins/program"
+id_of program >$module/program/id
+assert_eq "attached, once it is" true "$(load swap status --json | jq .attached)"
+
+step "a module of another ABI"
+echo 2.0 >$module/version
+assert_refused "swap" "module nfbpf speaks ABI 2.0, nfbpf-load speaks 1: detach" load swap swap "$traffic"
+echo 1.0 >$module/version
+
+step "a swap that fails leaves all as it was"
+before=$(state program)
+mkdir "$run/state.json.part"
+assert_refused "no manifest" "write .*state.json.part" load swap swap "$traffic"
+rmdir "$run/state.json.part"
+unchanged "no manifest" "$before" "$(state program)"
+mkdir $pins/program_previous
+assert_refused "no place for the old program" "rename .*program_next" load swap swap "$traffic"
+rmdir $pins/program_previous
+unchanged "no place" "$before" "$(state program)"
+rm $module/parameters/bpf_path
+mkdir $module/parameters/bpf_path
+assert_refused "the module refuses" "parameters/bpf_path" load swap swap "$traffic"
+assert_refused "new maps" "parameters/bpf_path" load swap swap "$NFBPF_OBJECT_DIR/deny.bpf.o"
+unchanged "the module refuses" "$before" "$(state program)"
+rmdir $module/parameters/bpf_path
+load_module "$pins/program"
+
+step "swap, rollback, and a rollback that fails"
+old=$(id_of program)
+load swap swap "$traffic"
+new=$(id_of program)
+assert_eq "kept" "$old" "$(id_of program_previous)"
+assert_eq "manifest" "$new $old" "$(jq -r '"\(.program.id) \(.previous.id)"' "$run/state.json")"
+echo "$new" >$module/program/id
+before=$(state program program_previous)
+mkdir "$run/state.json.part"
+assert_refused "rollback" "write .*state.json.part" load swap rollback
+rmdir "$run/state.json.part"
+unchanged "rollback" "$before" "$(state program program_previous)"
+load swap rollback
+assert_eq "program" "$old" "$(id_of program)"
+assert_eq "manifest" "$old $new" "$(jq -r '"\(.program.id) \(.previous.id)"' "$run/state.json")"
+echo "$old" >$module/program/id
+
+step "after a swap that was killed"
+bpftool prog load "$NFBPF_OBJECT_DIR/deny.bpf.o" $pins/program_next type socket 2>/dev/null
+load swap swap "$traffic"
+assert_eq "kept" "$old" "$(id_of program_previous)"
+new=$(id_of program)
+echo "$new" >$module/program/id
+mv $pins/program $pins/program_aside # as on kernels whose bpffs cannot exchange
+bpftool prog load "$NFBPF_OBJECT_DIR/deny.bpf.o" $pins/program type socket 2>/dev/null
+load swap rollback
+assert_eq "kept" "$new" "$(id_of program_previous)"
+assert_eq "program" "$old" "$(id_of program)"
+assert_eq "pins" "links maps program program_previous" "$(cd $pins && echo *)"
+
+step "another's module stays"
+bpftool prog load "$NFBPF_OBJECT_DIR/deny.bpf.o" $pins/program_next type socket 2>/dev/null
+sed -i 's/"datapath": "kmod"/"datapath": "pinned"/' "$run/state.json"
+load_module /sys/fs/bpf/theirs/program
+output=$(load swap detach 2>&1)
+grep -q "module nfbpf stays loaded: it runs /sys/fs/bpf/theirs/program, which does not lie in $pins, and no manifest in $run" <<<"$output" || fail "$output"
+echo "   $output"
+[ ! -e "$pins" ] || fail "left pins: $(find "$pins")"
+assert_refused "attach" "loaded already: detach first .*rmmod nfbpf" load swap attach --datapath pinned
+load_module "$pins/program"
+assert_refused "ours is to be removed" "remove module nfbpf" load swap detach
+rm -r $module
