@@ -199,6 +199,22 @@ int nfbpf_hooks_parse(void)
 	return err ?: parse_families();
 }
 
+/* The words as the program sees them. An array would ask for the stack protector. */
+struct context_words {
+	u32 direction;
+	u32 family;
+	u32 in_ifindex;
+	u32 out_ifindex;
+	u32 netns;
+};
+
+static_assert(sizeof(struct context_words) == BPF_SKB_CB_LEN);
+static_assert(offsetof(struct context_words, direction) == NFBPF_CB_DIRECTION * sizeof(u32));
+static_assert(offsetof(struct context_words, family) == NFBPF_CB_FAMILY * sizeof(u32));
+static_assert(offsetof(struct context_words, in_ifindex) == NFBPF_CB_IN_IFINDEX * sizeof(u32));
+static_assert(offsetof(struct context_words, out_ifindex) == NFBPF_CB_OUT_IFINDEX * sizeof(u32));
+static_assert(offsetof(struct context_words, netns) == NFBPF_CB_NETNS * sizeof(u32));
+
 /*
  * Runs the program with the context words in place, and puts back what was in
  * the control block: it belongs to IP (struct inet_skb_parm). BH must be off,
@@ -208,18 +224,17 @@ int nfbpf_hooks_parse(void)
 static __always_inline u32 run_program(struct sk_buff *skb, const struct nfbpf_hook *hook,
 				       const struct nf_hook_state *state)
 {
-	u32 *words = (u32 *)bpf_skb_cb(skb);
-	u32 saved[BPF_SKB_CB_LEN / sizeof(u32)];
+	struct context_words *words = (struct context_words *)bpf_skb_cb(skb);
+	struct context_words saved = *words;
 	u32 result;
 
-	memcpy(saved, words, sizeof(saved));
-	words[NFBPF_CB_DIRECTION] = hook->direction;
-	words[NFBPF_CB_FAMILY] = hook->family;
-	words[NFBPF_CB_IN_IFINDEX] = state->in ? state->in->ifindex : 0;
-	words[NFBPF_CB_OUT_IFINDEX] = state->out ? state->out->ifindex : 0;
-	words[NFBPF_CB_NETNS] = state->net->ns.inum;
+	words->direction = hook->direction;
+	words->family = hook->family;
+	words->in_ifindex = state->in ? state->in->ifindex : 0;
+	words->out_ifindex = state->out ? state->out->ifindex : 0;
+	words->netns = state->net->ns.inum;
 	result = nfbpf_prog_run(rcu_dereference(nfbpf_program), skb);
-	memcpy(words, saved, sizeof(saved));
+	*words = saved;
 	return result;
 }
 
