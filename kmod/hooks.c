@@ -263,20 +263,30 @@ static noinline void log_packet(const struct sk_buff *skb, u8 family)
 		pr_info("%pI6c -> %pI6c\n", &ipv6_hdr(skb)->saddr, &ipv6_hdr(skb)->daddr);
 }
 
+static noinline void add_segments(struct nfbpf_totals *totals, const struct sk_buff *skb, u8 family)
+{
+	u32 packets, bytes;
+
+	nfbpf_gso_wire_size(skb, family == NFBPF_FAMILY_IPV6, &packets, &bytes);
+	totals->packets += packets;
+	totals->bytes += bytes;
+}
+
 static unsigned int hook_packet(void *priv, struct sk_buff *skb, const struct nf_hook_state *state)
 {
 	const struct nfbpf_hook *hook = priv;
 	struct nfbpf_totals *totals;
-	u32 packets = 1, bytes = skb->len, matched;
-
-	if (unlikely(skb_is_gso(skb)))
-		nfbpf_gso_wire_size(skb, hook->family == NFBPF_FAMILY_IPV6, &packets, &bytes);
+	u32 matched;
 
 	local_bh_disable();
 	/* Totals first: who reads the maps and then the totals never finds too few here. */
 	totals = &this_cpu_ptr(nfbpf_totals)[hook->index];
-	totals->packets += packets;
-	totals->bytes += bytes;
+	if (unlikely(skb_is_gso(skb))) {
+		add_segments(totals, skb, hook->family);
+	} else {
+		totals->packets++;
+		totals->bytes += skb->len;
+	}
 	if (static_branch_likely(&nfbpf_sampling) &&
 	    unlikely(++totals->since_sample >= READ_ONCE(nfbpf_sample_every)))
 		matched = run_program_timed(skb, hook, state);
