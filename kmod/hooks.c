@@ -241,7 +241,7 @@ static __always_inline u32 run_program(struct sk_buff *skb, const struct nfbpf_h
 static noinline u32 run_program_timed(struct sk_buff *skb, const struct nfbpf_hook *hook,
 				      const struct nf_hook_state *state)
 {
-	struct nfbpf_totals *totals = &this_cpu_ptr(nfbpf_totals)[hook->index];
+	struct nfbpf_totals *totals = this_cpu_ptr(hook->totals);
 	u64 start = ktime_get_ns();
 	u32 result = run_program(skb, hook, state);
 
@@ -280,7 +280,7 @@ static unsigned int hook_packet(void *priv, struct sk_buff *skb, const struct nf
 
 	local_bh_disable();
 	/* Totals first: who reads the maps and then the totals never finds too few here. */
-	totals = &this_cpu_ptr(nfbpf_totals)[hook->index];
+	totals = this_cpu_ptr(hook->totals);
 	if (unlikely(skb_is_gso(skb))) {
 		add_segments(totals, skb, hook->family);
 	} else {
@@ -332,6 +332,7 @@ int nfbpf_hooks_init(void)
 
 		if (!hook->selected)
 			continue;
+		hook->totals = &nfbpf_totals[hook->index];
 		hook_ops[hook_ops_count++] = (struct nf_hook_ops){
 			.hook = hook_packet,
 			.priv = hook,

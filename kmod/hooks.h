@@ -7,6 +7,8 @@
 
 #include "nfbpf.h"
 
+struct nfbpf_totals;
+
 /**
  * struct nfbpf_hook - one place where packets are met
  * @index: its row in nfbpf_totals
@@ -16,6 +18,7 @@
  * @priority: among the functions of the same netfilter hook
  * @name: its folder in sysfs
  * @kobj: that folder, NULL while there is none
+ * @totals: its row, from nfbpf_hooks_init() on
  */
 struct nfbpf_hook {
 	u8 index;
@@ -25,6 +28,7 @@ struct nfbpf_hook {
 	int priority;
 	const char *name;
 	struct kobject *kobj;
+	struct nfbpf_totals __percpu *totals;
 };
 
 extern struct nfbpf_hook nfbpf_hooks[];
