@@ -228,8 +228,7 @@ static __always_inline u32 run_program(struct sk_buff *skb, const struct nfbpf_h
 	struct context_words saved = *words;
 	u32 result;
 
-	words->direction = hook->direction;
-	words->family = hook->family;
+	memcpy(words, hook->words, sizeof(hook->words));
 	words->in_ifindex = state->in ? state->in->ifindex : 0;
 	words->out_ifindex = state->out ? state->out->ifindex : 0;
 	words->netns = state->net->ns.inum;
@@ -333,6 +332,8 @@ int nfbpf_hooks_init(void)
 		if (!hook->selected)
 			continue;
 		hook->totals = &nfbpf_totals[hook->index];
+		hook->words[NFBPF_CB_DIRECTION] = hook->direction;
+		hook->words[NFBPF_CB_FAMILY] = hook->family;
 		hook_ops[hook_ops_count++] = (struct nf_hook_ops){
 			.hook = hook_packet,
 			.priv = hook,

@@ -14,6 +14,7 @@ struct nfbpf_totals;
  * @index: its row in nfbpf_totals
  * @direction: what the program is told in the first context word
  * @family: and in the second
+ * @words: both as context words, from nfbpf_hooks_init() on
  * @selected: whether the parameters ask for it
  * @priority: among the functions of the same netfilter hook
  * @name: its folder in sysfs
@@ -25,6 +26,7 @@ struct nfbpf_hook {
 	u8 direction;
 	u8 family;
 	bool selected;
+	u32 words[2];
 	int priority;
 	const char *name;
 	struct kobject *kobj;
