@@ -13,6 +13,7 @@
 #include <linux/moduleparam.h>
 #include <linux/netfilter.h>
 #include <linux/netfilter_ipv4.h>
+#include <linux/preempt.h>
 #include <linux/ratelimit.h>
 #include <linux/string.h>
 #include <net/net_namespace.h>
@@ -271,13 +272,13 @@ static noinline void add_segments(struct nfbpf_totals *totals, const struct sk_b
 	totals->bytes += bytes;
 }
 
-static unsigned int hook_packet(void *priv, struct sk_buff *skb, const struct nf_hook_state *state)
+/* BH must be off. */
+static noinline void meet_packet(const struct nfbpf_hook *hook, struct sk_buff *skb,
+				 const struct nf_hook_state *state)
 {
-	const struct nfbpf_hook *hook = priv;
 	struct nfbpf_totals *totals;
 	u32 matched;
 
-	local_bh_disable();
 	/* Totals first: who reads the maps and then the totals never finds too few here. */
 	totals = this_cpu_ptr(hook->totals);
 	if (unlikely(skb_is_gso(skb))) {
@@ -292,10 +293,20 @@ static unsigned int hook_packet(void *priv, struct sk_buff *skb, const struct nf
 	else
 		matched = run_program(skb, hook, state);
 	totals->matched += !!matched;
-	local_bh_enable();
-
 	if (static_branch_unlikely(&log_match) && matched)
 		log_packet(skb, hook->family);
+}
+
+/* What comes in is met with BH off already; only what a process sends is not. */
+static unsigned int hook_packet(void *priv, struct sk_buff *skb, const struct nf_hook_state *state)
+{
+	if (softirq_count()) {
+		meet_packet(priv, skb, state);
+	} else {
+		local_bh_disable();
+		meet_packet(priv, skb, state);
+		local_bh_enable();
+	}
 	return NF_ACCEPT;
 }
 
