@@ -14,6 +14,7 @@ export NFBPF_OBJECT_DIR=$build/bpf
 for tool in bpftool jq nsenter ip; do
     command -v $tool >/dev/null || skip "needs $tool"
 done
+mountpoint -q / || skip "/ is no mount point, so nothing can be mounted for this test alone: for a chroot, \"mount --bind DIR DIR\" before entering it"
 mountpoint -q /sys/fs/bpf || mount -t bpf bpf /sys/fs/bpf 2>/dev/null || skip "no bpffs at /sys/fs/bpf"
 
 work=$(mktemp -d)

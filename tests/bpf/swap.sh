@@ -2,7 +2,7 @@
 # nfbpf-load beside a module that plain files play: /sys/module is a tmpfs of this test's own mount
 # namespace. What is tested is what nfbpf-load does with pins and manifest, when a step fails and
 # after one that was killed; tests/vm/guest/swap.sh has the real module.
-if [ -z "${NFBPF_OWN_MOUNTS:-}" ]; then
+if [ -z "${NFBPF_OWN_MOUNTS:-}" ] && mountpoint -q /; then
     NFBPF_OWN_MOUNTS=1 exec unshare --mount --propagation private "$0" "$@"
 fi
 # shellcheck source=tests/bpf/lib.sh

@@ -22,6 +22,8 @@ for tool in curl jq setpriv; do
     command -v "$tool" >/dev/null || skip "$tool is not installed"
 done
 
+mountpoint -q / || skip "/ is no mount point, so nothing can be mounted for this test alone: for a chroot, \"mount --bind DIR DIR\" before entering it"
+
 # A mount namespace of our own: the bpffs goes with us, whatever happens.
 if [ -z "${NFBPF_E2E_INSIDE:-}" ]; then
     NFBPF_E2E_INSIDE=1 exec unshare --mount --propagation private "$0" "$@"

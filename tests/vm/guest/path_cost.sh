@@ -19,7 +19,7 @@ rounds=${NFBPF_ROUNDS:-3}
 #
 #   sender -> OUTPUT -> to-sink === to-bench -> INPUT -> a socket whose queue is full
 out_rows=(nothing empty traffic iptables xt_bpf nft_set conntrack ipt_netflow netfilter_link)
-veth_rows=(nothing traffic_default)
+veth_rows=(nothing traffic traffic_default iptables xt_bpf xt_bpf_default nft_set nft_set_default)
 declare -A first_destination=([out]=10.99.1.0 [veth]=10.98.1.0)
 pins=/sys/fs/bpf/nfbpf
 
@@ -109,6 +109,21 @@ down_xt_bpf() {
     nfbpf-load detach >/dev/null
 }
 
+# What the default of ours counts: everything that comes in, passes through or goes out.
+up_xt_bpf_default() {
+    local chain
+    nfbpf-load attach --datapath pinned --object-dir "$NFBPF_BPF" >/dev/null
+    for chain in INPUT FORWARD OUTPUT; do
+        iptables-legacy -A $chain -m bpf --object-pinned $pins/program
+    done
+}
+seen_xt_bpf_default() { map_sum nfbpf_ipv4 packets; }
+down_xt_bpf_default() {
+    iptables-legacy -F
+    modprobe -r iptable_filter
+    nfbpf-load detach >/dev/null
+}
+
 up_nft_set() {
     nft -f - <<'RULES'
 table ip bench {
@@ -126,6 +141,32 @@ RULES
 }
 seen_nft_set() { nft -j list set ip bench pairs | jq '[.nftables[].set?.elem? // [] | .[].elem.counter.packets] | add'; }
 down_nft_set() { nft delete table ip bench; }
+
+up_nft_set_default() {
+    nft -f - <<'RULES'
+table ip bench {
+    set pairs {
+        type ipv4_addr . ipv4_addr
+        size 65536
+        flags dynamic
+    }
+    chain input {
+        type filter hook input priority filter
+        update @pairs { ip saddr . ip daddr counter }
+    }
+    chain forward {
+        type filter hook forward priority filter
+        update @pairs { ip saddr . ip daddr counter }
+    }
+    chain output {
+        type filter hook output priority filter
+        update @pairs { ip saddr . ip daddr counter }
+    }
+}
+RULES
+}
+seen_nft_set_default() { seen_nft_set; }
+down_nft_set_default() { nft delete table ip bench; }
 
 # A rule that no packet meets: what it needs is there, and nothing else is on the way.
 up_conntrack() {
