@@ -109,17 +109,23 @@ down_xt_bpf() {
     nfbpf-load detach >/dev/null
 }
 
-# What the default of ours counts: everything that comes in, passes through or goes out.
+# What the default of ours counts: everything that comes in, passes through or goes out, in every
+# namespace. The rules of the others are of one namespace, so each of the two gets them.
+in_both() {
+    "$@"
+    ns sink "$@"
+}
+
 up_xt_bpf_default() {
     local chain
     nfbpf-load attach --datapath pinned --object-dir "$NFBPF_BPF" >/dev/null
     for chain in INPUT FORWARD OUTPUT; do
-        iptables-legacy -A $chain -m bpf --object-pinned $pins/program
+        in_both iptables-legacy -A $chain -m bpf --object-pinned $pins/program
     done
 }
 seen_xt_bpf_default() { map_sum nfbpf_ipv4 packets; }
 down_xt_bpf_default() {
-    iptables-legacy -F
+    in_both iptables-legacy -F
     modprobe -r iptable_filter
     nfbpf-load detach >/dev/null
 }
@@ -143,7 +149,7 @@ seen_nft_set() { nft -j list set ip bench pairs | jq '[.nftables[].set?.elem? //
 down_nft_set() { nft delete table ip bench; }
 
 up_nft_set_default() {
-    nft -f - <<'RULES'
+    cat >/tmp/nft_default <<'RULES'
 table ip bench {
     set pairs {
         type ipv4_addr . ipv4_addr
@@ -164,9 +170,10 @@ table ip bench {
     }
 }
 RULES
+    in_both nft -f /tmp/nft_default
 }
 seen_nft_set_default() { seen_nft_set; }
-down_nft_set_default() { nft delete table ip bench; }
+down_nft_set_default() { in_both nft delete table ip bench; }
 
 # A rule that no packet meets: what it needs is there, and nothing else is on the way.
 up_conntrack() {

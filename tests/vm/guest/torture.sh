@@ -39,13 +39,15 @@ send_udp() { # TO; a thread on each CPU
     ns left nfbpf-traffic udp --to "$1" --count 10000 --cpu 0,1
 }
 
-# Half of the reads fall into a load or an unload: then there is no such file, or it refuses.
+# Half of the reads fall into a load or an unload: then there is no such file, or it refuses. A
+# round is one that could read something.
 read_sysfs() {
-    local file
-    find "$NFBPF_SYSFS" -type f -perm /444 2>/dev/null | while IFS= read -r file; do
-        read -r _ <"$file" || true
-    done 2>/dev/null
-}
+    local file read_one=1
+    while IFS= read -r file; do
+        { read -r _ <"$file" && read_one=0; } || true
+    done < <(find "$NFBPF_SYSFS" -type f -perm /444)
+    return $read_one
+} 2>/dev/null
 
 # The same path again, which is a swap to the same program. It may meet a slot that is not open.
 write_parameters() {
