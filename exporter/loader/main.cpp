@@ -23,6 +23,7 @@ struct Arguments {
   AttachOptions attach;
   DetachOptions detach;
   std::string group;
+  std::string key;
   std::uint32_t max_pairs = 0;
   std::string module_file;
   std::filesystem::path swap_file;
@@ -42,6 +43,7 @@ int run_attach(Arguments& arguments) {
   options.run_dir = arguments.run_dir;
   if (arguments.max_pairs != 0) options.max_pairs = arguments.max_pairs;
   if (!arguments.module_file.empty()) options.module_file = arguments.module_file;
+  if (auto ok = choose_key(options.choices, arguments.key); !ok) return complain(ok.error());
   if (!arguments.group.empty()) {
     const auto gid = group_id(arguments.group);
     if (!gid) return complain(gid.error());
@@ -149,6 +151,27 @@ int run_status(const Arguments& arguments) {
   return 0;
 }
 
+void describe_choices(CLI::App& command, Arguments& arguments) {
+  Choices& choices = arguments.attach.choices;
+  command
+      .add_option("--key", arguments.key,
+                  "what tells rows apart: list of source, destination, protocol, direction, ports, "
+                  "service, icmp, tcp, interfaces, netns")
+      ->default_val(key_words(default_choices()));
+  command.add_option("--ipv4-prefix", choices.ipv4_prefix, "bits of an IPv4 address that are kept")
+      ->capture_default_str()
+      ->check(CLI::Range(0, 32));
+  command.add_option("--ipv6-prefix", choices.ipv6_prefix, "bits of an IPv6 address that are kept")
+      ->capture_default_str()
+      ->check(CLI::Range(0, 128));
+  command
+      .add_option("--count-one-in", choices.sample_every,
+                  "count one packet in so many, by chance, as if it were all of them")
+      ->capture_default_str()
+      ->check(CLI::Range(1U, 1U << 20));
+  command.add_flag("--filters", choices.filters, "ask the rules of nfbpf-load filter");
+}
+
 void describe_attach(CLI::App& command, Arguments& arguments) {
   AttachOptions& options = arguments.attach;
   command
@@ -180,7 +203,9 @@ void describe_attach(CLI::App& command, Arguments& arguments) {
       .add_option("--max-pairs", arguments.max_pairs,
                   "rows per address family (default: the object's own)")
       ->check(CLI::Range(1U, 1U << 26));
-  command.add_flag("--count-loopback", options.count_loopback, "count what passes through lo too");
+  command.add_flag("--count-loopback", options.choices.count_loopback,
+                   "count what passes through lo too");
+  describe_choices(command, arguments);
   command.add_option("--group", arguments.group, "group that may read the pins, by name or number");
 }
 

@@ -39,6 +39,7 @@ ManifestMap map_of(const json& entry, const std::filesystem::path& run_dir) {
   map.value_type_id = entry.at("value_type_id").get<std::uint32_t>();
   map.btf = run_dir / text_or_empty(entry, "btf");
   map.btf_sha256 = text_or_empty(entry, "btf_sha256");
+  if (entry.contains("hidden")) map.hidden = entry.at("hidden").get<std::vector<std::string>>();
   return map;
 }
 
