@@ -31,24 +31,22 @@ void set16(Bytes& in, std::size_t at, std::uint16_t value) {
 
 void put_address(Bytes& to, int family, const std::string& text) {
   std::uint8_t raw[16];
-  if (::inet_pton(family, text.c_str(), raw) != 1)
-    throw std::invalid_argument("address " + text);
+  if (::inet_pton(family, text.c_str(), raw) != 1) throw std::invalid_argument("address " + text);
   to.insert(to.end(), raw, raw + (family == AF_INET6 ? 16 : 4));
 }
 
 std::uint32_t sum(const Bytes& bytes) {
   std::uint32_t total = 0;
-  for (std::size_t i = 0; i < bytes.size(); ++i)
-    total += i % 2 == 0 ? bytes[i] * 256U : bytes[i];
+  for (std::size_t i = 0; i < bytes.size(); ++i) total += i % 2 == 0 ? bytes[i] * 256U : bytes[i];
   return total;
 }
 
 // What stands behind a layer while the packet is written from its end.
 struct Behind {
   Bytes bytes;
-  std::optional<std::uint8_t> protocol;        // of the first header in it
-  std::optional<std::size_t> checksum_at;      // of a transport header at its start
-  std::uint8_t transport = 0;                  // whose checksum that is
+  std::optional<std::uint8_t> protocol;    // of the first header in it
+  std::optional<std::size_t> checksum_at;  // of a transport header at its start
+  std::uint8_t transport = 0;              // whose checksum that is
 };
 
 // RFC 9293 3.1, RFC 8200 8.1. ICMP over IPv4 has no pseudo header.
@@ -147,7 +145,8 @@ class Writer {
     finish_checksum(behind_, addresses);
     const std::size_t size = kIpv4Header + ip.options.size();
     Bytes header{static_cast<std::uint8_t>(0x40U | ip.header_length.value_or(size / 4)), 0};
-    put16(header, ip.total_length.value_or(static_cast<std::uint16_t>(size + behind_.bytes.size())));
+    put16(header,
+          ip.total_length.value_or(static_cast<std::uint16_t>(size + behind_.bytes.size())));
     put16(header, ip.id);
     put16(header, (ip.dont_fragment ? 0x4000U : 0U) | (ip.more_fragments ? 0x2000U : 0U) |
                       ip.fragment_offset);
@@ -187,7 +186,8 @@ class Writer {
   void finish_checksum6(const Bytes& addresses) {
     if (!behind_.checksum_at) return;
     const auto start = static_cast<std::ptrdiff_t>(behind_.bytes.size() - transport_size_);
-    Behind transport{{behind_.bytes.begin() + start, behind_.bytes.end()}, {}, {}, behind_.transport};
+    Behind transport{
+        {behind_.bytes.begin() + start, behind_.bytes.end()}, {}, {}, behind_.transport};
     transport.checksum_at = *behind_.checksum_at - static_cast<std::size_t>(start);
     finish_checksum(transport, addresses);
     std::ranges::copy(transport.bytes, behind_.bytes.begin() + start);

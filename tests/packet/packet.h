@@ -23,7 +23,7 @@ struct Ipv4 {  // RFC 791
   std::uint16_t id = 0;
   bool dont_fragment = false;
   bool more_fragments = false;
-  std::uint16_t fragment_offset = 0;  // in units of 8 bytes
+  std::uint16_t fragment_offset = 0;       // in units of 8 bytes
   std::vector<std::uint8_t> options = {};  // a multiple of 4 bytes
   std::optional<std::uint8_t> protocol = {};
   std::optional<std::uint16_t> total_length = {};
@@ -38,14 +38,15 @@ struct Ipv6 {  // RFC 8200
   std::optional<std::uint16_t> payload_length = {};
 };
 
-// Hop-by-hop (0), routing (43) or destination (60) options, filled with PadN; a multiple of 8 bytes.
+// Hop-by-hop (0), routing (43) or destination (60) options, filled with PadN; a multiple of 8
+// bytes.
 struct Options6 {
   std::uint8_t type = 60;
   std::size_t size = 8;
   std::optional<std::uint8_t> next_header = {};
 };
 
-struct Fragment6 {  // RFC 8200 4.5
+struct Fragment6 {           // RFC 8200 4.5
   std::uint16_t offset = 0;  // in units of 8 bytes
   bool more = false;
   std::uint32_t id = 0;
@@ -87,14 +88,17 @@ struct Raw {
   std::vector<std::uint8_t> bytes;
 };
 
-using Layer = std::variant<Ipv4, Ipv6, Options6, Fragment6, Authentication, Udp, Tcp, Icmp, Payload, Raw>;
+using Layer =
+    std::variant<Ipv4, Ipv6, Options6, Fragment6, Authentication, Udp, Tcp, Icmp, Payload, Raw>;
 
 struct Packet {
   std::vector<Layer> layers;
 };
 
 template <typename L>
-concept IsLayer = requires(L layer) { Layer{layer}; };
+concept IsLayer = requires(L layer) {
+  Layer{layer};
+};
 
 template <IsLayer A, IsLayer B>
 Packet operator/(A a, B b) {

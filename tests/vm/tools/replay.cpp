@@ -4,7 +4,8 @@
 //   nfbpf-replay send DEVICE MAC      out of an interface, to a neighbour that routes them
 //   nfbpf-replay local                from raw sockets, so that they pass this host's output first
 //   nfbpf-replay capture DEVICE       prints each IP packet that comes in, up to the last one that
-//                                     "local" sends; says "ready" on standard error before the first
+//                                     "local" sends; says "ready" on standard error before the
+//                                     first
 //
 // A printed line is "GSO_TYPE GSO_SIZE CHECKSUM_START: HEX" (linux/virtio_net.h), then the Ethernet
 // frame. Packets go from 10.1.0.1 and fd01::1 to 10.2.0.1 and fd02::1.
