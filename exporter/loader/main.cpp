@@ -6,11 +6,15 @@
 #include <CLI/CLI.hpp>
 #include <csignal>
 #include <cstdio>
+#include <fstream>
+#include <iostream>
 #include <limits>
 #include <nlohmann/json.hpp>
+#include <sstream>
 
 #include "abi/nfbpf.h"
 #include "loader/datapath.h"
+#include "loader/filter.h"
 #include "loader/kernel_module.h"
 #include "loader/swap.h"
 
@@ -27,6 +31,7 @@ struct Arguments {
   std::uint32_t max_pairs = 0;
   std::string module_file;
   std::filesystem::path swap_file;
+  std::filesystem::path rule_file;
   bool json = false;
   std::filesystem::path pin_dir = NFBPF_PIN_DIR_DEFAULT;
   std::filesystem::path run_dir = NFBPF_RUN_DIR_DEFAULT;
@@ -61,6 +66,37 @@ int report_swap(const char* how, const Result<Manifest>& manifest) {
   if (!manifest) return complain(manifest.error());
   std::printf("%s: program %s, id %u, tag %s, from %s\n", how, manifest->program.name.c_str(),
               manifest->program.id, manifest->program.tag.c_str(), manifest->object.c_str());
+  return 0;
+}
+
+// "-" is standard input.
+Result<std::string> read_text(const std::filesystem::path& path) {
+  std::ostringstream text;
+  if (path == "-") {
+    text << std::cin.rdbuf();
+    return text.str();
+  }
+  errno = 0;
+  const std::ifstream file(path);
+  if (!file) return fail_errno(errno, "read " + path.string());
+  text << file.rdbuf();
+  return text.str();
+}
+
+int run_filter(const Arguments& arguments) {
+  if (!arguments.rule_file.empty()) {
+    const auto text = read_text(arguments.rule_file);
+    if (!text) return complain(text.error());
+    const auto rules = parse_rules(*text, arguments.rule_file.string());
+    if (!rules) return complain(rules.error());
+    const auto count = apply_rules(arguments.pin_dir, *rules);
+    if (!count) return complain(count.error());
+    std::printf("%zu rules apply\n", *count);
+    return 0;
+  }
+  const auto lines = list_rules(arguments.pin_dir);
+  if (!lines) return complain(lines.error());
+  for (const std::string& line : *lines) std::printf("%s\n", line.c_str());
   return 0;
 }
 
@@ -240,6 +276,10 @@ int main(int argc, char** argv) {
   swap_command->add_option("file", arguments.swap_file, "a *.bpf.o; its maps are the pinned ones")
       ->required();
   app.add_subcommand("rollback", "take the program before the swap");
+  CLI::App* filter_command =
+      app.add_subcommand("filter", "list the rules, or change to a file of them");
+  filter_command->add_option("file", arguments.rule_file,
+                             "a rule file; - is standard input. Without one the rules are listed");
   CLI::App* status_command = app.add_subcommand("status", "what is attached, and how");
   status_command->add_flag("--json", arguments.json, "for programs");
 
@@ -250,6 +290,7 @@ int main(int argc, char** argv) {
     if (status_command->parsed()) return run_status(arguments);
 
     const SignalsWait signals_wait;
+    if (filter_command->parsed()) return run_filter(arguments);
     if (attach_command->parsed()) return run_attach(arguments);
     if (detach_command->parsed()) return run_detach(arguments);
     const SwapOptions swap_options{arguments.swap_file, arguments.pin_dir, arguments.run_dir};

@@ -61,8 +61,11 @@ Manifest manifest_of(const json& state, const std::filesystem::path& run_dir) {
   // Another ABI may name everything below differently: what follows is not for us to read.
   if (manifest.abi_major != NFBPF_ABI_MAJOR) return manifest;
   manifest.origin = origin_of(state, manifest);
-  for (const json& entry : state.at("maps"))
+  for (const json& entry : state.at("maps")) {
+    // Rules are no counters.
+    if (text_or_empty(entry, "name").starts_with(NFBPF_FILTER_PREFIX)) continue;
     if (!text_or_empty(entry, "pin").empty()) manifest.maps.push_back(map_of(entry, run_dir));
+  }
   return manifest;
 }
 
