@@ -10,6 +10,7 @@
 #ifndef NFBPF_PACKET_H
 #define NFBPF_PACKET_H
 
+#define IPV4_FRAGMENT_OFFSET 6
 #define IPV4_TTL_OFFSET 8
 #define IPV4_PROTOCOL_OFFSET 9
 #define IPV6_PAYLOAD_LENGTH_OFFSET 4
@@ -23,6 +24,7 @@ struct packet {
 	__u32 family;	 /* enum nfbpf_family */
 	__u32 in_ifindex;
 	__u32 out_ifindex;
+	__u32 netns;   /* inode number; 0: unknown */
 	__u64 packets; /* segments of a GSO packet, else 1 */
 	__u64 bytes;   /* of IP packets, repeated headers included */
 };
@@ -40,7 +42,8 @@ static __always_inline bool is_ipv6_extension(__u8 protocol)
 /*
  * Walks the chain of extension headers. Returns offset << 8 | protocol of what
  * comes behind it. A chain that is cut off, too long, or goes on in another
- * fragment ends at the last protocol that could be read.
+ * fragment ends at the last protocol that could be read; offset 0 says that
+ * its header is not in this packet.
  */
 static __noinline __u32 skip_ipv6_extensions(access_t access, __u32 protocol)
 {
@@ -52,11 +55,11 @@ static __noinline __u32 skip_ipv6_extensions(access_t access, __u32 protocol)
 		bool authentication = protocol == 51;
 
 		if (load(access, offset, header, sizeof(header)))
-			break;
+			return protocol;
 		protocol = header[0];
 		/* A later fragment carries no header of what it is a part of. */
 		if (fragment && (header[2] || header[3] & 0xf8))
-			return (offset + 8) << 8 | protocol;
+			return protocol;
 		offset += fragment ? 8 : authentication ? (header[1] + 2) * 4 : (header[1] + 1) * 8;
 	}
 	return offset << 8 | protocol;
@@ -75,6 +78,8 @@ static __always_inline __u32 repeated_headers(access_t access, __u32 family)
 			return IPV6_HEADER_LENGTH;
 		upper = skip_ipv6_extensions(access, protocol);
 		offset = upper >> 8;
+		if (!offset)
+			return IPV6_HEADER_LENGTH;
 		protocol = upper & 0xff;
 	} else {
 		if (load(access, 0, &byte, 1) || load(access, IPV4_PROTOCOL_OFFSET, &protocol, 1))

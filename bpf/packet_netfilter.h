@@ -19,11 +19,18 @@ struct skb_shared_info {
 	unsigned short gso_size;
 	unsigned short gso_segs;
 };
+struct ns_common {
+	unsigned int inum;
+};
+struct net {
+	struct ns_common ns;
+};
 struct nf_hook_state {
 	__u8 hook;
 	__u8 pf;
 	struct net_device *in;
 	struct net_device *out;
+	struct net *net;
 };
 struct bpf_nf_ctx {
 	const struct nf_hook_state *state;
@@ -68,6 +75,7 @@ static __always_inline struct packet packet_of_netfilter(struct bpf_nf_ctx *ctx,
 		.family = state->pf == NFPROTO_IPV4   ? NFBPF_FAMILY_IPV4
 			  : state->pf == NFPROTO_IPV6 ? NFBPF_FAMILY_IPV6
 						      : NFBPF_FAMILY_UNKNOWN,
+		.netns = state->net->ns.inum,
 		.packets = 1,
 		.bytes = skb->len,
 	};

@@ -29,6 +29,7 @@ static __always_inline struct packet packet_of_skb(struct __sk_buff *skb)
 		.family = skb->cb[NFBPF_CB_FAMILY],
 		.in_ifindex = skb->cb[NFBPF_CB_IN_IFINDEX],
 		.out_ifindex = skb->cb[NFBPF_CB_OUT_IFINDEX],
+		.netns = skb->cb[NFBPF_CB_NETNS],
 		.packets = 1,
 		.bytes = skb->len,
 	};

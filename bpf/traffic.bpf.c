@@ -5,10 +5,12 @@
  * Parse the IP header, account to a row of its own, return 1 for a packet that
  * was accounted for and 0 for one that was left out on purpose.
  *
- * One source, two objects: as SEC("socket") for the module and for xt_bpf, and
+ * One source, four objects: as SEC("socket") for the module and for xt_bpf, and
  * with NFBPF_NETFILTER as SEC("netfilter") for the in-tree link. They are
  * separate objects because the second names kernel functions, and libbpf then
- * wants the kernel's BTF even where only the first is loaded.
+ * wants the kernel's BTF even where only the first is loaded. Each of the two
+ * with NFBPF_FLOW has the wide keys; those of the others are what most people
+ * want and cost a packet less.
  */
 #include <stdbool.h>
 #include <linux/bpf.h>
@@ -20,6 +22,18 @@
 #include "packet_netfilter.h"
 #else
 #include "packet_skb.h"
+#endif
+#include "filter.h"
+#include "transport.h"
+
+#ifdef NFBPF_FLOW
+#define IPV4_KEY struct nfbpf_ipv4_flow_key
+#define IPV6_KEY struct nfbpf_ipv6_flow_key
+#define NEEDS_TRANSPORT true
+#else
+#define IPV4_KEY struct nfbpf_ipv4_key
+#define IPV6_KEY struct nfbpf_ipv6_key
+#define NEEDS_TRANSPORT filters
 #endif
 
 #define EEXIST 17
@@ -37,19 +51,31 @@ const volatile bool count_loopback = false;
 /* An entry that leaves BH on can be interrupted between load and store. */
 const volatile bool atomic_adds = false;
 
+/* Bits of enum nfbpf_key_part. The addresses are chosen by their masks, in network order. */
+const volatile __u32 key_parts = NFBPF_KEY_PART_DIRECTION | NFBPF_KEY_PART_PROTOCOL;
+const volatile __u32 ipv4_source_mask = ~0U;
+const volatile __u32 ipv4_destination_mask = ~0U;
+const volatile __u32 ipv6_source_mask[4] = {~0U, ~0U, ~0U, ~0U};
+const volatile __u32 ipv6_destination_mask[4] = {~0U, ~0U, ~0U, ~0U};
+/* One packet in this many is counted, as if it were all of them. */
+const volatile __u32 sample_every = 1;
+const volatile bool filters = false;
+/* All of these are as they stand here. One constant, because each that is asked costs a packet. */
+const volatile bool plain = true;
+
 #define PAIRS_DEFAULT 65536 /* the loader sets its own number */
 
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_HASH);
 	__uint(max_entries, PAIRS_DEFAULT);
-	__type(key, struct nfbpf_ipv4_key);
+	__type(key, IPV4_KEY);
 	__type(value, struct nfbpf_source_destination);
 } nfbpf_ipv4 SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_HASH);
 	__uint(max_entries, PAIRS_DEFAULT);
-	__type(key, struct nfbpf_ipv6_key);
+	__type(key, IPV6_KEY);
 	__type(value, struct nfbpf_source_destination);
 } nfbpf_ipv6 SEC(".maps");
 
@@ -171,33 +197,141 @@ static __always_inline int leave_out(const struct packet *p, enum nfbpf_filtered
 	return filtered(p->direction, p->family, p->packets, p->bytes, reason);
 }
 
+static __always_inline bool chosen(enum nfbpf_key_part part)
+{
+	return key_parts & part;
+}
+
+#ifdef NFBPF_FLOW
+
+/* The ports are read once more than the filter did; what is not chosen costs nothing. */
+static __always_inline void fill_flow(struct nfbpf_flow_members *flow, const struct packet *p,
+				      const struct transport *t)
+{
+	if (chosen(NFBPF_KEY_PART_PORTS) || chosen(NFBPF_KEY_PART_SERVICE)) {
+		struct ports ports = ports_of(p->access, t);
+
+		if (chosen(NFBPF_KEY_PART_PORTS)) {
+			flow->source_port = ports.source;
+			flow->destination_port = ports.destination;
+		}
+		if (chosen(NFBPF_KEY_PART_SERVICE))
+			flow->service_port = service_port(ports);
+	}
+	if (chosen(NFBPF_KEY_PART_ICMP) && t->offset &&
+	    t->protocol == (p->family == NFBPF_FAMILY_IPV4 ? PROTOCOL_ICMP : PROTOCOL_ICMPV6) &&
+	    load(p->access, t->offset, &flow->icmp_type, 2))
+		flow->icmp_type = flow->icmp_code = 0;
+	if (chosen(NFBPF_KEY_PART_INTERFACES)) {
+		flow->in_interface = p->in_ifindex;
+		flow->out_interface = p->out_ifindex;
+	}
+	if (chosen(NFBPF_KEY_PART_NETNS))
+		flow->netns = p->netns;
+}
+
+/* What both families' keys share, from the header's own key and what stands behind it. */
+#define FLOW_KEY(_p, _t, _head)                                                                    \
+	{                                                                                          \
+		.direction = (_head)->direction, .protocol = (_head)->protocol,                    \
+		.tcp_class = chosen(NFBPF_KEY_PART_TCP_CLASS) ? tcp_class_of((_p)->access, _t)     \
+							      : NFBPF_TCP_CLASS_NONE,              \
+		.source = (_head)->source, .destination = (_head)->destination,                    \
+	}
+
+static __always_inline int account_ipv4(const struct packet *p, const struct transport *t,
+					const struct nfbpf_ipv4_key *head)
+{
+	struct nfbpf_ipv4_flow_key key = FLOW_KEY(p, t, head);
+
+	fill_flow((struct nfbpf_flow_members *)&key.source_port, p, t);
+	return account(p, &nfbpf_ipv4, &key);
+}
+
+static __always_inline int account_ipv6(const struct packet *p, const struct transport *t,
+					const struct nfbpf_ipv6_key *head)
+{
+	struct nfbpf_ipv6_flow_key key = FLOW_KEY(p, t, head);
+
+	fill_flow((struct nfbpf_flow_members *)&key.source_port, p, t);
+	return account(p, &nfbpf_ipv6, &key);
+}
+
+#else
+
+static __always_inline int account_ipv4(const struct packet *p, const struct transport *t,
+					const struct nfbpf_ipv4_key *head)
+{
+	(void)t;
+	return account(p, &nfbpf_ipv4, head);
+}
+
+static __always_inline int account_ipv6(const struct packet *p, const struct transport *t,
+					const struct nfbpf_ipv6_key *head)
+{
+	(void)t;
+	return account(p, &nfbpf_ipv6, head);
+}
+
+#endif
+
+static __always_inline void mask_ipv6(nfbpf_ipv6_t *address, const volatile __u32 mask[4])
+{
+	__u32 words[4];
+
+	__builtin_memcpy(words, address, sizeof(words));
+	for (int i = 0; i < 4; i++)
+		words[i] &= mask[i];
+	__builtin_memcpy(address, words, sizeof(words));
+}
+
 /* One copy out of the header makes the key: see the order of its members. */
 static __always_inline int traffic_ipv4(const struct packet *p)
 {
 	struct nfbpf_ipv4_key key;
+	struct transport t = {};
 
 	if (load(p->access, IPV4_TTL_OFFSET, &key, sizeof(key)))
 		return leave_out(p, NFBPF_FILTERED_REASON_MALFORMED);
-	key.direction = p->direction;
+	if (NEEDS_TRANSPORT)
+		t = transport_of_ipv4(p->access, key.protocol);
+	if (filters && !ipv4_passes(p->access, &t, key.source, key.destination))
+		return leave_out(p, NFBPF_FILTERED_REASON_RULE);
+	key.direction = chosen(NFBPF_KEY_PART_DIRECTION) ? p->direction : 0;
 	key.reserved = 0;
-	return account(p, &nfbpf_ipv4, &key);
+	if (!chosen(NFBPF_KEY_PART_PROTOCOL))
+		key.protocol = 0;
+	key.source &= ipv4_source_mask;
+	key.destination &= ipv4_destination_mask;
+	return account_ipv4(p, &t, &key);
 }
 
 static __always_inline int traffic_ipv6(const struct packet *p)
 {
 	struct nfbpf_ipv6_key key;
+	struct transport t;
 
 	if (load(p->access, IPV6_PAYLOAD_LENGTH_OFFSET, &key, sizeof(key)))
 		return leave_out(p, NFBPF_FILTERED_REASON_MALFORMED);
-	if (is_ipv6_extension(key.protocol))
-		key.protocol = skip_ipv6_extensions(p->access, key.protocol) & 0xff;
-	key.direction = p->direction;
+	t = transport_of_ipv6(p->access, key.protocol);
+	if (filters && !ipv6_passes(p->access, &t, &key.source, &key.destination))
+		return leave_out(p, NFBPF_FILTERED_REASON_RULE);
+	key.protocol = chosen(NFBPF_KEY_PART_PROTOCOL) ? t.protocol : 0;
+	key.direction = chosen(NFBPF_KEY_PART_DIRECTION) ? p->direction : 0;
 	key.reserved = 0;
-	return account(p, &nfbpf_ipv6, &key);
+	mask_ipv6(&key.source, ipv6_source_mask);
+	mask_ipv6(&key.destination, ipv6_destination_mask);
+	return account_ipv6(p, &t, &key);
 }
 
-static __always_inline int traffic(const struct packet *p)
+static __always_inline int traffic(struct packet *p)
 {
+	if (sample_every > 1) {
+		if (bpf_get_prandom_u32() % sample_every)
+			return 1;
+		p->packets *= sample_every;
+		p->bytes *= sample_every;
+	}
 	if (!count_loopback &&
 	    (p->in_ifindex == LOOPBACK_IFINDEX || p->out_ifindex == LOOPBACK_IFINDEX))
 		return leave_out(p, NFBPF_FILTERED_REASON_LOOPBACK);
@@ -208,7 +342,34 @@ static __always_inline int traffic(const struct packet *p)
 	return leave_out(p, NFBPF_FILTERED_REASON_MALFORMED);
 }
 
-#ifndef NFBPF_NETFILTER
+#ifdef NFBPF_NETFILTER
+
+#define NF_ACCEPT 1
+
+SEC("netfilter")
+int nfbpf_traffic(struct bpf_nf_ctx *ctx)
+{
+	struct bpf_dynptr data;
+	struct packet p;
+
+	if (bpf_dynptr_from_skb((struct __sk_buff *)ctx->skb, 0, &data))
+		return NF_ACCEPT;
+	p = packet_of_netfilter(ctx, &data);
+	traffic(&p);
+	return NF_ACCEPT;
+}
+
+#elif defined(NFBPF_FLOW)
+
+SEC("socket")
+int nfbpf_traffic(struct __sk_buff *skb)
+{
+	struct packet p = packet_of_skb(skb);
+
+	return traffic(&p);
+}
+
+#else
 
 static __noinline int any_packet(struct __sk_buff *skb)
 {
@@ -269,30 +430,13 @@ static __always_inline bool add_ipv6(struct __sk_buff *skb)
 SEC("socket")
 int nfbpf_traffic(struct __sk_buff *skb)
 {
-	if (may_go_short(skb)) {
+	if (plain && may_go_short(skb)) {
 		if (skb->protocol == bpf_htons(ETH_P_IP) && add_ipv4(skb))
 			return 1;
 		if (skb->protocol == bpf_htons(ETH_P_IPV6) && add_ipv6(skb))
 			return 1;
 	}
 	return any_packet(skb);
-}
-
-#else
-
-#define NF_ACCEPT 1
-
-SEC("netfilter")
-int nfbpf_traffic(struct bpf_nf_ctx *ctx)
-{
-	struct bpf_dynptr data;
-	struct packet p;
-
-	if (bpf_dynptr_from_skb((struct __sk_buff *)ctx->skb, 0, &data))
-		return NF_ACCEPT;
-	p = packet_of_netfilter(ctx, &data);
-	traffic(&p);
-	return NF_ACCEPT;
 }
 
 #endif

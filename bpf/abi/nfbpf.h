@@ -14,7 +14,7 @@
 
 /* A major step breaks readers; a minor one adds. Shown by the module in sysfs. */
 #define NFBPF_ABI_MAJOR 1
-#define NFBPF_ABI_MINOR 0
+#define NFBPF_ABI_MINOR 1
 
 /* Where things are pinned, below the bpffs directory chosen by the loader. */
 #define NFBPF_PIN_DIR_DEFAULT "/sys/fs/bpf/nfbpf"
@@ -66,6 +66,7 @@ typedef struct {
 typedef __u8 nfbpf_protocol_t; /* IANA protocol number */
 typedef __u16 nfbpf_port_t;    /* big-endian */
 typedef __u32 nfbpf_ifindex_t;
+typedef __u32 nfbpf_netns_t;	  /* inode number, as `stat -L -c %i /run/netns/NAME` has it */
 typedef __u16 nfbpf_reserved16_t; /* never shown, always zero */
 typedef __u8 nfbpf_reserved8_t;
 
@@ -89,6 +90,102 @@ struct nfbpf_ipv6_key {
 	nfbpf_ipv6_t source;
 	nfbpf_ipv6_t destination;
 };
+
+/* What a TCP segment does to its connection; the first that holds. */
+enum nfbpf_tcp_class {
+	NFBPF_TCP_CLASS_NONE = 0, /* no TCP, a later fragment, or the header is cut off */
+	NFBPF_TCP_CLASS_RST = 1,
+	NFBPF_TCP_CLASS_SYN = 2,
+	NFBPF_TCP_CLASS_SYN_ACK = 3,
+	NFBPF_TCP_CLASS_FIN = 4,
+	NFBPF_TCP_CLASS_DATA = 5, /* all else */
+} __attribute__((packed));
+
+/*
+ * The keys of traffic_flow.bpf.o: everything that the built-in program can tell
+ * apart. Parts that were not chosen at load are 0 in every row, and the loader
+ * tells readers to leave their labels out. Ports are 0 where a packet has none.
+ */
+#define NFBPF_FLOW_MEMBERS                                                                         \
+	nfbpf_port_t source_port;                                                                  \
+	nfbpf_port_t destination_port;                                                             \
+	nfbpf_port_t service_port; /* the lower of the two */                                      \
+	__u8 icmp_type;		   /* of ICMP in IPv4 and ICMPv6 in IPv6 */                        \
+	__u8 icmp_code;                                                                            \
+	nfbpf_ifindex_t in_interface; /* 0: none at this hook */                                   \
+	nfbpf_ifindex_t out_interface;                                                             \
+	nfbpf_netns_t netns;
+
+struct nfbpf_flow_members {
+	NFBPF_FLOW_MEMBERS
+};
+
+struct nfbpf_ipv4_flow_key {
+	enum nfbpf_direction direction;
+	nfbpf_protocol_t protocol;
+	enum nfbpf_tcp_class tcp_class;
+	nfbpf_reserved8_t reserved;
+	nfbpf_ipv4_t source;
+	nfbpf_ipv4_t destination;
+	NFBPF_FLOW_MEMBERS
+};
+
+struct nfbpf_ipv6_flow_key {
+	enum nfbpf_direction direction;
+	nfbpf_protocol_t protocol;
+	enum nfbpf_tcp_class tcp_class;
+	nfbpf_reserved8_t reserved;
+	nfbpf_ipv6_t source;
+	nfbpf_ipv6_t destination;
+	NFBPF_FLOW_MEMBERS
+};
+
+/* Parts of a key beside its addresses; bits of the program's constant `key_parts`. */
+enum nfbpf_key_part {
+	NFBPF_KEY_PART_DIRECTION = 1,
+	NFBPF_KEY_PART_PROTOCOL = 2,
+	NFBPF_KEY_PART_PORTS = 4,
+	NFBPF_KEY_PART_SERVICE = 8,
+	NFBPF_KEY_PART_ICMP = 16,
+	NFBPF_KEY_PART_TCP_CLASS = 32,
+	NFBPF_KEY_PART_INTERFACES = 64,
+	NFBPF_KEY_PART_NETNS = 128,
+};
+
+/*
+ * Filters: the maps nfbpf_filter_*, present where the program was loaded with
+ * `filters`. An address is judged by the longest prefix that holds it; of the
+ * two addresses of a packet, and of its two ports, a deny wins over an allow.
+ * What no rule names gets the policy of its kind. Everything must pass.
+ */
+enum nfbpf_verdict {
+	NFBPF_VERDICT_NONE = 0, /* no rule: the policy decides */
+	NFBPF_VERDICT_ALLOW = 1,
+	NFBPF_VERDICT_DENY = 2,
+};
+
+struct nfbpf_filter_ipv4_key {
+	__u32 prefix_length; /* bits */
+	nfbpf_ipv4_t address;
+};
+
+struct nfbpf_filter_ipv6_key {
+	__u32 prefix_length; /* bits */
+	nfbpf_ipv6_t address;
+};
+
+/* The one row of nfbpf_filter_policy: enum nfbpf_verdict for what no rule names. */
+struct nfbpf_filter_policy {
+	__u32 ipv4;
+	__u32 ipv6;
+	__u32 protocol;
+	__u32 port;
+};
+
+/* Rows that the filter maps can hold. */
+#define NFBPF_FILTER_PREFIXES 65536
+#define NFBPF_FILTER_PORTS 4096
+#define NFBPF_FILTER_PREFIX "nfbpf_filter_" /* maps of that name are no metrics */
 
 /*
  * Counted values. The struct's name names the metric family:
@@ -125,6 +222,7 @@ struct nfbpf_overflow {
 enum nfbpf_filtered_reason {
 	NFBPF_FILTERED_REASON_LOOPBACK = 0,
 	NFBPF_FILTERED_REASON_MALFORMED = 1, /* no whole IP header */
+	NFBPF_FILTERED_REASON_RULE = 2,	     /* see the filters above */
 } __attribute__((packed));
 
 struct nfbpf_filtered_key {
@@ -141,7 +239,7 @@ struct nfbpf_filtered {
 
 /* Rows that the two small maps can ever hold: directions x families x reasons. */
 #define NFBPF_OVERFLOW_ROWS 72
-#define NFBPF_FILTERED_ROWS 36
+#define NFBPF_FILTERED_ROWS 54
 
 #ifdef __cplusplus
 #define NFBPF_ASSERT(cond) static_assert(cond, #cond)
@@ -152,6 +250,12 @@ NFBPF_ASSERT(sizeof(enum nfbpf_direction) == 1);
 NFBPF_ASSERT(sizeof(enum nfbpf_family) == 1);
 NFBPF_ASSERT(sizeof(struct nfbpf_ipv4_key) == 12);
 NFBPF_ASSERT(sizeof(struct nfbpf_ipv6_key) == 36);
+NFBPF_ASSERT(sizeof(struct nfbpf_flow_members) == 20);
+NFBPF_ASSERT(sizeof(struct nfbpf_ipv4_flow_key) == 32);
+NFBPF_ASSERT(sizeof(struct nfbpf_ipv6_flow_key) == 56);
+NFBPF_ASSERT(sizeof(struct nfbpf_filter_ipv4_key) == 8);
+NFBPF_ASSERT(sizeof(struct nfbpf_filter_ipv6_key) == 20);
+NFBPF_ASSERT(sizeof(struct nfbpf_filter_policy) == 16);
 NFBPF_ASSERT(sizeof(struct nfbpf_source_destination) == 16);
 NFBPF_ASSERT(sizeof(struct nfbpf_overflow_key) == 4);
 NFBPF_ASSERT(sizeof(struct nfbpf_overflow) == 16);

@@ -40,7 +40,9 @@ fs::path object_file(const AttachOptions& options, Entry entry) {
     name.insert(dot == std::string::npos ? name.size() : dot, suffix);
     return given.parent_path() / name;
   }
-  return options.object_dir / (options.program + suffix + ".bpf.o");
+  // The built-in program has a second object, for keys that hold more than most people want.
+  const bool wide = options.program == "traffic" && options.choices.wide();
+  return options.object_dir / (options.program + (wide ? "_flow" : "") + suffix + ".bpf.o");
 }
 
 // Only what is ours counts: another user of the bpffs is no reason to refuse.
@@ -66,7 +68,7 @@ Result<LoadedObject> load(const AttachOptions& options, Entry entry, Undo& undo)
                              .program_pin = NFBPF_PIN_PROGRAM,
                              .readers = options.readers,
                              .max_pairs = options.max_pairs,
-                             .count_loopback = options.count_loopback},
+                             .choices = options.choices},
                             undo);
 }
 
@@ -156,7 +158,7 @@ Result<Manifest> attach_by(const Datapath& datapath, const AttachOptions& option
                   .object = fs::absolute(object_file(options, datapath.entry)),
                   .program = *program,
                   .previous = {},
-                  .count_loopback = options.count_loopback,
+                  .choices = options.choices,
                   .maps = object->maps()};
 }
 

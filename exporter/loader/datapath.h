@@ -18,7 +18,7 @@ struct AttachOptions {
   std::optional<std::filesystem::path> module_file;
   std::string hooks, families, priority, log, netns;
   std::optional<std::uint32_t> max_pairs;
-  bool count_loopback = false;
+  Choices choices = default_choices();
   Readers readers;
   std::filesystem::path pin_dir, run_dir;
 };

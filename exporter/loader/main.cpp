@@ -6,11 +6,15 @@
 #include <CLI/CLI.hpp>
 #include <csignal>
 #include <cstdio>
+#include <fstream>
+#include <iostream>
 #include <limits>
 #include <nlohmann/json.hpp>
+#include <sstream>
 
 #include "abi/nfbpf.h"
 #include "loader/datapath.h"
+#include "loader/filter.h"
 #include "loader/kernel_module.h"
 #include "loader/swap.h"
 
@@ -23,9 +27,11 @@ struct Arguments {
   AttachOptions attach;
   DetachOptions detach;
   std::string group;
+  std::string key;
   std::uint32_t max_pairs = 0;
   std::string module_file;
   std::filesystem::path swap_file;
+  std::filesystem::path rule_file;
   bool json = false;
   std::filesystem::path pin_dir = NFBPF_PIN_DIR_DEFAULT;
   std::filesystem::path run_dir = NFBPF_RUN_DIR_DEFAULT;
@@ -42,6 +48,7 @@ int run_attach(Arguments& arguments) {
   options.run_dir = arguments.run_dir;
   if (arguments.max_pairs != 0) options.max_pairs = arguments.max_pairs;
   if (!arguments.module_file.empty()) options.module_file = arguments.module_file;
+  if (auto ok = choose_key(options.choices, arguments.key); !ok) return complain(ok.error());
   if (!arguments.group.empty()) {
     const auto gid = group_id(arguments.group);
     if (!gid) return complain(gid.error());
@@ -59,6 +66,37 @@ int report_swap(const char* how, const Result<Manifest>& manifest) {
   if (!manifest) return complain(manifest.error());
   std::printf("%s: program %s, id %u, tag %s, from %s\n", how, manifest->program.name.c_str(),
               manifest->program.id, manifest->program.tag.c_str(), manifest->object.c_str());
+  return 0;
+}
+
+// "-" is standard input.
+Result<std::string> read_text(const std::filesystem::path& path) {
+  std::ostringstream text;
+  if (path == "-") {
+    text << std::cin.rdbuf();
+    return text.str();
+  }
+  errno = 0;
+  const std::ifstream file(path);
+  if (!file) return fail_errno(errno, "read " + path.string());
+  text << file.rdbuf();
+  return text.str();
+}
+
+int run_filter(const Arguments& arguments) {
+  if (!arguments.rule_file.empty()) {
+    const auto text = read_text(arguments.rule_file);
+    if (!text) return complain(text.error());
+    const auto rules = parse_rules(*text, arguments.rule_file.string());
+    if (!rules) return complain(rules.error());
+    const auto count = apply_rules(arguments.pin_dir, *rules);
+    if (!count) return complain(count.error());
+    std::printf("%zu rules apply\n", *count);
+    return 0;
+  }
+  const auto lines = list_rules(arguments.pin_dir);
+  if (!lines) return complain(lines.error());
+  for (const std::string& line : *lines) std::printf("%s\n", line.c_str());
   return 0;
 }
 
@@ -149,6 +187,27 @@ int run_status(const Arguments& arguments) {
   return 0;
 }
 
+void describe_choices(CLI::App& command, Arguments& arguments) {
+  Choices& choices = arguments.attach.choices;
+  command
+      .add_option("--key", arguments.key,
+                  "what tells rows apart: list of source, destination, protocol, direction, ports, "
+                  "service, icmp, tcp, interfaces, netns")
+      ->default_val(key_words(default_choices()));
+  command.add_option("--ipv4-prefix", choices.ipv4_prefix, "bits of an IPv4 address that are kept")
+      ->capture_default_str()
+      ->check(CLI::Range(0, 32));
+  command.add_option("--ipv6-prefix", choices.ipv6_prefix, "bits of an IPv6 address that are kept")
+      ->capture_default_str()
+      ->check(CLI::Range(0, 128));
+  command
+      .add_option("--count-one-in", choices.sample_every,
+                  "count one packet in so many, by chance, as if it were all of them")
+      ->capture_default_str()
+      ->check(CLI::Range(1U, 1U << 20));
+  command.add_flag("--filters", choices.filters, "ask the rules of nfbpf-load filter");
+}
+
 void describe_attach(CLI::App& command, Arguments& arguments) {
   AttachOptions& options = arguments.attach;
   command
@@ -180,7 +239,9 @@ void describe_attach(CLI::App& command, Arguments& arguments) {
       .add_option("--max-pairs", arguments.max_pairs,
                   "rows per address family (default: the object's own)")
       ->check(CLI::Range(1U, 1U << 26));
-  command.add_flag("--count-loopback", options.count_loopback, "count what passes through lo too");
+  command.add_flag("--count-loopback", options.choices.count_loopback,
+                   "count what passes through lo too");
+  describe_choices(command, arguments);
   command.add_option("--group", arguments.group, "group that may read the pins, by name or number");
 }
 
@@ -215,6 +276,10 @@ int main(int argc, char** argv) {
   swap_command->add_option("file", arguments.swap_file, "a *.bpf.o; its maps are the pinned ones")
       ->required();
   app.add_subcommand("rollback", "take the program before the swap");
+  CLI::App* filter_command =
+      app.add_subcommand("filter", "list the rules, or change to a file of them");
+  filter_command->add_option("file", arguments.rule_file,
+                             "a rule file; - is standard input. Without one the rules are listed");
   CLI::App* status_command = app.add_subcommand("status", "what is attached, and how");
   status_command->add_flag("--json", arguments.json, "for programs");
 
@@ -225,6 +290,7 @@ int main(int argc, char** argv) {
     if (status_command->parsed()) return run_status(arguments);
 
     const SignalsWait signals_wait;
+    if (filter_command->parsed()) return run_filter(arguments);
     if (attach_command->parsed()) return run_attach(arguments);
     if (detach_command->parsed()) return run_detach(arguments);
     const SwapOptions swap_options{arguments.swap_file, arguments.pin_dir, arguments.run_dir};

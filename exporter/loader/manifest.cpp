@@ -118,7 +118,8 @@ nlohmann::json json_of(const PinnedMap& map, const std::string& sha256) {
           {"value_type_id", map.value_type_id},
           {"btf_id", map.btf_id},
           {"btf", sha256.empty() ? "" : std::string(kBtfDir) + "/" + sha256 + ".btf"},
-          {"btf_sha256", sha256}};
+          {"btf_sha256", sha256},
+          {"hidden", map.hidden}};
 }
 
 nlohmann::json json_of(const ProgramInfo& program, const fs::path& object) {
@@ -126,6 +127,25 @@ nlohmann::json json_of(const ProgramInfo& program, const fs::path& object) {
           {"id", program.id},
           {"tag", program.tag},
           {"object", object.string()}};
+}
+
+nlohmann::json json_of(const Choices& choices) {
+  return {{"key", key_words(choices)},
+          {"ipv4_prefix", choices.ipv4_prefix},
+          {"ipv6_prefix", choices.ipv6_prefix},
+          {"sample_every", choices.sample_every},
+          {"count_loopback", choices.count_loopback},
+          {"filters", choices.filters}};
+}
+
+Result<Choices> choices_of(const nlohmann::json& json) {
+  Choices choices{.ipv4_prefix = json.at("ipv4_prefix"),
+                  .ipv6_prefix = json.at("ipv6_prefix"),
+                  .sample_every = json.at("sample_every"),
+                  .count_loopback = json.at("count_loopback"),
+                  .filters = json.at("filters")};
+  if (auto ok = choose_key(choices, json.at("key")); !ok) return tl::unexpected(ok.error());
+  return choices;
 }
 
 nlohmann::json json_of(const Manifest& manifest) {
@@ -140,7 +160,7 @@ nlohmann::json json_of(const Manifest& manifest) {
                        {"refused", refused},
                        {"pin_dir", manifest.pin_dir.string()},
                        {"program", json_of(manifest.program, manifest.object)},
-                       {"count_loopback", manifest.count_loopback},
+                       {"choices", json_of(manifest.choices)},
                        {"loaded_at", now.count()},
                        {"maps", nlohmann::json::array()}};
   if (manifest.previous) {
@@ -163,7 +183,8 @@ PinnedMap map_of(const nlohmann::json& json) {
           .max_entries = json.at("max_entries"),
           .key_type_id = json.at("key_type_id"),
           .value_type_id = json.at("value_type_id"),
-          .btf_id = json.at("btf_id")};
+          .btf_id = json.at("btf_id"),
+          .hidden = json.at("hidden")};
 }
 
 }  // namespace
@@ -201,7 +222,9 @@ Result<Manifest> read_manifest(const fs::path& run_dir) {
     manifest.pin_dir = state.at("pin_dir").get<std::string>();
     manifest.object = state.at("program").at("object").get<std::string>();
     manifest.program = program_of(state.at("program"));
-    manifest.count_loopback = state.at("count_loopback");
+    auto choices = choices_of(state.at("choices"));
+    if (!choices) return tl::unexpected(choices.error());
+    manifest.choices = *choices;
     if (state.contains("previous")) {
       const auto& previous = state.at("previous");
       manifest.previous =

@@ -34,7 +34,7 @@ struct Manifest {
   std::filesystem::path object;
   ProgramInfo program;
   std::optional<PreviousProgram> previous;  // kept for a rollback
-  bool count_loopback = false;              // the next program is to do the same
+  Choices choices;                          // the next program gets the same
   std::vector<PinnedMap> maps;
 };
 

@@ -17,6 +17,7 @@
 
 #include "abi/nfbpf.h"
 #include "base/unique_fd.h"
+#include "loader/constants.h"
 #include "loader/map_layout.h"
 
 namespace nfbpf::loader {
@@ -65,53 +66,12 @@ bool is_internal(const bpf_map* map) {
   return bpf_map__is_internal(map);
 }
 
-// A `const volatile` of the program, as it will be loaded.
-struct Constant {
-  char* data;
-  std::size_t size;
-};
-
-std::optional<Constant> find_constant(bpf_object* object, std::string_view name) {
-  bpf_map* map = nullptr;
-  bpf_object__for_each_map(map, object) {
-    if (!is_internal(map) || !std::string_view(bpf_map__name(map)).ends_with(".rodata")) continue;
-    std::size_t size = 0;
-    auto* data = static_cast<char*>(const_cast<void*>(bpf_map__initial_value(map, &size)));
-    const btf* types = bpf_object__btf(object);
-    const int section = btf__find_by_name_kind(types, ".rodata", BTF_KIND_DATASEC);
-    if (data == nullptr || section < 0) continue;
-    const btf_type* type = btf__type_by_id(types, static_cast<__u32>(section));
-    const btf_var_secinfo* var = btf_var_secinfos(type);
-    for (int i = 0; i < btf_vlen(type); ++i, ++var) {
-      const btf_type* var_type = btf__type_by_id(types, var->type);
-      if (name != btf__name_by_offset(types, var_type->name_off)) continue;
-      if (var->offset > size || var->size > size - var->offset) return std::nullopt;
-      return Constant{data + var->offset, var->size};
-    }
-  }
-  return std::nullopt;
-}
-
-Result<void> set_constant(bpf_object* object, std::string_view name, bool value) {
-  if (const auto constant = find_constant(object, name)) {
-    if (constant->size != sizeof(bool)) {
-      return fail("constant " + std::string(name) + " is " + std::to_string(constant->size) +
-                  " bytes wide, a bool is 1");
-    }
-    *constant->data = value ? 1 : 0;
-    return {};
-  }
-  // A program without the constant has no such choice; only a wish for it is an error.
-  if (value) return fail("the program has no constant \"" + std::string(name) + "\" to set");
-  return {};
-}
-
 // A program that has nothing of our ABI in it need not say so.
 Result<void> check_abi(bpf_object* object, const bpf_program* program, const fs::path& file) {
   const auto constant = find_constant(object, "nfbpf_abi");
   std::uint32_t abi = 0;
-  if (!constant || constant->size != sizeof(abi)) return {};
-  std::memcpy(&abi, constant->data, sizeof(abi));
+  if (!constant || constant->size() != sizeof(abi)) return {};
+  std::memcpy(&abi, constant->data(), sizeof(abi));
   if (abi == NFBPF_ABI_MAJOR) return {};
   return fail("program " + std::string(bpf_program__name(program)) + " of " + file.string() +
               " speaks ABI " + std::to_string(abi) + ", nfbpf-load speaks " +
@@ -215,16 +175,13 @@ Result<void> LoadedObject::prepare(const ObjectOptions& options) {
                 "\"), the module runs SEC(\"socket\"): build it with that section");
   }
   if (auto ok = check_abi(object_.get(), program, options.file); !ok) return ok;
-  if (auto ok = set_constant(object_.get(), "count_loopback", options.count_loopback); !ok)
-    return ok;
+  if (auto ok = set_choices(object_.get(), options.choices, options.strict); !ok) return ok;
   // The in-tree link runs with BH on: a softirq can come between load and store of an add.
-  if (auto ok = set_constant(object_.get(), "atomic_adds", options.entry == Entry::kNetfilter);
-      !ok) {
-    return ok;
-  }
+  if (const auto atomic = find_constant(object_.get(), "atomic_adds"); atomic && !atomic->empty())
+    atomic->front() = std::byte{options.entry == Entry::kNetfilter};
   bpf_map* map = nullptr;
   bpf_object__for_each_map(map, object_.get()) {
-    if (is_internal(map)) continue;
+    if (is_internal(map) || !bpf_map__autocreate(map)) continue;
     if (options.max_pairs && holds_pairs(bpf_map__name(map))) {
       bpf_map__set_max_entries(map, *options.max_pairs);
     }
@@ -237,7 +194,7 @@ Result<void> LoadedObject::prepare(const ObjectOptions& options) {
 Result<void> LoadedObject::pin(const ObjectOptions& options, Undo& undo) {
   bpf_map* map = nullptr;
   bpf_object__for_each_map(map, object_.get()) {
-    if (is_internal(map)) continue;
+    if (is_internal(map) || !bpf_map__autocreate(map)) continue;
     const std::string name = bpf_map__name(map);
     const fs::path pin = options.pin_dir / NFBPF_PIN_MAPS / name;
     if (::access(pin.c_str(), F_OK) != 0) {
@@ -249,9 +206,18 @@ Result<void> LoadedObject::pin(const ObjectOptions& options, Undo& undo) {
     if (auto ok = let_read(pin, options.readers); !ok) return ok;
     auto info = info_of(bpf_map__fd(map), name);
     if (!info) return tl::unexpected(info.error());
-    maps_.push_back({name, pin, info->id, info->type, info->key_size, info->value_size,
-                     info->max_entries, info->btf_key_type_id, info->btf_value_type_id,
-                     info->btf_id});
+    maps_.push_back({name,
+                     pin,
+                     info->id,
+                     info->type,
+                     info->key_size,
+                     info->value_size,
+                     info->max_entries,
+                     info->btf_key_type_id,
+                     info->btf_value_type_id,
+                     info->btf_id,
+                     {}});
+    if (holds_pairs(name)) maps_.back().hidden = options.choices.hidden_labels();
   }
   program_pin_ = options.pin_dir / options.program_pin;
   if (bpf_obj_pin(program_fd(), program_pin_.c_str()) != 0) {

@@ -12,6 +12,7 @@
 
 #include "base/result.h"
 #include "loader/bpffs.h"
+#include "loader/choices.h"
 #include "loader/undo.h"
 
 namespace nfbpf::loader {
@@ -26,7 +27,8 @@ struct ObjectOptions {
   std::string program_pin;  // name in pin_dir
   Readers readers;
   std::optional<std::uint32_t> max_pairs;  // rows per address family; the object's own by default
-  bool count_loopback = false;
+  Choices choices;
+  bool strict = true;  // a choice that the program does not know is an error
 };
 
 // A map as the manifest tells of it. All sizes in bytes.
@@ -34,6 +36,7 @@ struct PinnedMap {
   std::string name;
   std::filesystem::path pin;
   std::uint32_t id, type, key_size, value_size, max_entries, key_type_id, value_type_id, btf_id;
+  std::vector<std::string> hidden = {};  // labels that were not chosen: readers leave them out
 };
 
 struct ProgramInfo {

@@ -164,7 +164,8 @@ Result<Manifest> swap(const SwapOptions& options) {
                                     .program_pin = kPinNext,
                                     .readers = readers_of(*before),
                                     .max_pairs = {},
-                                    .count_loopback = before->count_loopback},
+                                    .choices = before->choices,
+                                    .strict = false},
                                    undo);
   if (!object) return tl::unexpected(object.error());
   const auto program = object->program();

@@ -220,13 +220,17 @@ Result<void> check_size(const btf* b, std::uint32_t id, std::uint32_t want,
   return {};
 }
 
-Result<void> decode_key(traffic::Layout& layout, const btf* b, std::uint32_t type_id) {
+Result<void> decode_key(traffic::Layout& layout, const btf* b, const MapTypes& types) {
+  const std::uint32_t type_id = types.key_type_id;
   const std::string where = "map " + layout.map + ": key";
   if (auto ok = check_size(b, type_id, layout.key_size, where); !ok) return ok;
   const auto key = resolve(b, type_id);
   if (!key) return fail(where + ": " + key.error().what);
   const auto leaf = [&](const std::string& name, const Resolved& r, std::uint32_t offset,
-                        std::uint32_t size) { return add_label(layout, b, name, r, offset, size); };
+                        std::uint32_t size) -> Result<void> {
+    if (std::ranges::find(types.hidden, name) != types.hidden.end()) return {};
+    return add_label(layout, b, name, r, offset, size);
+  };
   if (btf_is_struct(key->type) && !key->is("nfbpf_ipv6_t") && type_name(b, key->type) != "in6_addr")
     return MemberWalk(b, where, leaf).walk(key->type, "", 0, 0);
   auto ok = leaf(scalar_label(b, *key), *key, 0, layout.key_size);
@@ -276,8 +280,7 @@ Result<traffic::Layout> decode_layout(const Btf& btf, const MapTypes& types) {
   layout.map = types.map;
   layout.key_size = types.key_size;
   layout.value_size = types.value_size;
-  if (auto ok = decode_key(layout, btf.get(), types.key_type_id); !ok)
-    return tl::unexpected(ok.error());
+  if (auto ok = decode_key(layout, btf.get(), types); !ok) return tl::unexpected(ok.error());
   if (auto ok = decode_value(layout, btf.get(), types.value_type_id); !ok)
     return tl::unexpected(ok.error());
   return layout;

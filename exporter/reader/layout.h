@@ -6,6 +6,7 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <vector>
 
 #include "base/result.h"
 #include "traffic/table.h"
@@ -37,8 +38,9 @@ struct MapTypes {
   std::string map;
   std::uint32_t key_type_id = 0;
   std::uint32_t value_type_id = 0;
-  std::uint32_t key_size = 0;    // bytes, of the kernel's map
-  std::uint32_t value_size = 0;  // bytes of one CPU's value, of the kernel's map
+  std::uint32_t key_size = 0;            // bytes, of the kernel's map
+  std::uint32_t value_size = 0;          // bytes of one CPU's value, of the kernel's map
+  std::vector<std::string> hidden = {};  // key members without a label
 };
 
 // Key members become labels, u64 and u32 value members become counters; names of typedefs choose

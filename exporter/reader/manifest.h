@@ -22,8 +22,9 @@ struct ManifestMap {
   std::uint32_t max_entries = 0;
   std::uint32_t key_type_id = 0;
   std::uint32_t value_type_id = 0;
-  std::filesystem::path btf;  // raw BTF, absolute
-  std::string btf_sha256;     // hex, lower case
+  std::filesystem::path btf;             // raw BTF, absolute
+  std::string btf_sha256;                // hex, lower case
+  std::vector<std::string> hidden = {};  // members of the key that say nothing: no labels of theirs
 };
 
 // <run_dir>/state.json: what is loaded, for readers without the privilege to ask the kernel.

@@ -103,8 +103,8 @@ tl::expected<MapOpener::Opened, Failure> source_of(UniqueFd fd, const bpf_map_in
   if (!raw) return refuse(ErrorClass::kManifest, raw.error());
   const auto btf = Btf::parse(*raw, map.btf.string());
   if (!btf) return refuse(ErrorClass::kManifest, btf.error());
-  auto layout = decode_layout(
-      *btf, {map.name, map.key_type_id, map.value_type_id, map.key_size, map.value_size});
+  auto layout = decode_layout(*btf, {map.name, map.key_type_id, map.value_type_id, map.key_size,
+                                     map.value_size, map.hidden});
   if (!layout) return skipped(layout.error().what);
   const bool per_cpu = is_per_cpu(info.type);
   const int cpus = per_cpu ? libbpf_num_possible_cpus() : 1;

@@ -14,13 +14,18 @@ using test::AbiBtf;
 using traffic::Field;
 using traffic::FieldKind;
 
-Result<traffic::Layout> decode(AbiBtf& abi, int key, int value, const char* map = "some_map") {
+Result<traffic::Layout> decode(AbiBtf& abi, int key, int value, const char* map = "some_map",
+                               std::vector<std::string> hidden = {}) {
   const auto* b = abi.get();
   const auto size = [&](int id) {
     return static_cast<std::uint32_t>(btf__resolve_size(b, static_cast<__u32>(id)));
   };
-  const reader::MapTypes types{map, static_cast<std::uint32_t>(key),
-                               static_cast<std::uint32_t>(value), size(key), size(value)};
+  const reader::MapTypes types{map,
+                               static_cast<std::uint32_t>(key),
+                               static_cast<std::uint32_t>(value),
+                               size(key),
+                               size(value),
+                               std::move(hidden)};
   return reader::decode_layout(reader::Btf(abi.release()), types);
 }
 
@@ -37,6 +42,15 @@ TEST(DecodeLayout, ShowsTheBuiltInIpv4Map) {
                                                 {"source", FieldKind::kIpv4, 4, 4, {}},
                                                 {"destination", FieldKind::kIpv4, 8, 4, {}}}));
   EXPECT_EQ(layout->counters, (std::vector<traffic::Counter>{{"packets", 0, 8}, {"bytes", 8, 8}}));
+}
+
+TEST(DecodeLayout, LeavesOutWhatTheManifestHides) {
+  AbiBtf abi;
+  const auto layout =
+      decode(abi, abi.ipv4_key, abi.source_destination, "some_map", {"source", "direction"});
+  ASSERT_TRUE(layout) << layout.error().what;
+  EXPECT_EQ(layout->labels, (std::vector<Field>{{"protocol", FieldKind::kProtocol, 1, 1, {}},
+                                                {"destination", FieldKind::kIpv4, 8, 4, {}}}));
 }
 
 TEST(DecodeLayout, ShowsTheBuiltInIpv6Map) {
