@@ -34,9 +34,9 @@ fs::path object_file(const AttachOptions& options, Entry entry) {
   const std::string suffix = entry == Entry::kNetfilter ? "_netfilter" : "";
   const fs::path given = options.program;
   if (given.has_parent_path() || given.extension() == ".o") {
-    if (entry == Entry::kSocket) return given;
     std::string name = given.filename();
     const std::size_t dot = name.find(".bpf.o");
+    if (entry == Entry::kSocket || name.substr(0, dot).ends_with(suffix)) return given;
     name.insert(dot == std::string::npos ? name.size() : dot, suffix);
     return given.parent_path() / name;
   }
@@ -223,6 +223,10 @@ Result<Manifest> attach(const AttachOptions& options) {
   }
   const auto wanted = wanted_datapaths(options.datapath);
   if (!wanted) return tl::unexpected(wanted.error());
+  if (options.module_file && !fs::exists(*options.module_file)) {
+    return fail("--module: " + options.module_file->string() +
+                " does not exist: build it (make -C kmod), or leave the option out");
+  }
   // What is wrong with the words is wrong for every datapath: say it once, before any try.
   if (auto points = hook_points(options.hooks, options.families); !points) {
     return tl::unexpected(points.error());

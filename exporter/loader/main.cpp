@@ -232,9 +232,11 @@ void describe_attach(CLI::App& command, Arguments& arguments) {
   command.add_option("--priority", options.priority, "first, last or a number")
       ->default_val("first");
   command.add_option("--netns", options.netns, "all or init: where the module counts")
-      ->default_val("all");
+      ->default_val("all")
+      ->check(CLI::IsMember({"all", "init"}));
   command.add_option("--log", options.log, "off or match: kernel log lines by the module")
-      ->default_val("off");
+      ->default_val("off")
+      ->check(CLI::IsMember({"off", "match"}));
   command
       .add_option("--max-pairs", arguments.max_pairs,
                   "rows per address family (default: the object's own)")

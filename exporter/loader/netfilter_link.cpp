@@ -112,8 +112,12 @@ Result<void> attach_links(int program_fd, const std::vector<HookPoint>& points, 
                              0};
     const UniqueFd link(static_cast<int>(::syscall(SYS_bpf, BPF_LINK_CREATE, &attr, sizeof(attr))));
     if (!link) {
-      return fail_errno(errno, std::string("attach a netfilter link at ") + point.name +
-                                   " with priority " + std::to_string(priority));
+      const int err = errno;
+      return fail_errno(err, std::string("attach a netfilter link at ") + point.name +
+                                 " with priority " + std::to_string(priority) +
+                                 (err == EBUSY ? ", where another program is (nfbpf-load with "
+                                                 "another --pin-dir?): give another --priority"
+                                               : ""));
     }
     const auto pin = links_dir / point.name;
     if (bpf_obj_pin(link.get(), pin.c_str()) != 0) {

@@ -34,7 +34,8 @@ class PinnedMap : public testing::Test {
     if (::unshare(CLONE_NEWNS) != 0 ||
         ::mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0 ||
         ::mount("bpf", folder_.path().c_str(), "bpf", 0, nullptr) != 0)
-      GTEST_SKIP() << "needs root to mount a bpffs: " << std::strerror(errno);
+      GTEST_SKIP() << "a bpffs of its own needs root, and / must be a mount point: "
+                   << std::strerror(errno);
     mounted_ = true;
     load_btf();
     make_map();

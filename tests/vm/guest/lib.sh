@@ -106,11 +106,14 @@ ns() { # NAME COMMAND...
     nsenter --net="/run/netns/$name" "$@"
 }
 
+made_ns=() # by make_ns, and for topology_down alone to remove
+
 # Neither router solicitations nor duplicate address detection: they would be counted and wait.
 # Link-local addresses stay: a router without one cannot ask for a neighbour.
 # shellcheck disable=SC2016 # the inner shell expands
 make_ns() { # NAME
-    ip netns add "$1"
+    ip netns add "$1" || fail "network namespace $1 cannot be made: is it there, of somebody else or of another run?"
+    made_ns+=("$1")
     ns "$1" bash -c 'for f in /proc/sys/net/ipv6/conf/{all,default}; do
         echo 0 >$f/accept_ra; echo 0 >$f/router_solicitations; echo 0 >$f/accept_dad; done'
     ip -n "$1" link set lo up
@@ -145,7 +148,7 @@ COMMANDS
 #   | fd01::1/64  |          | fd01::2/64  |
 #   +-------------+          +-------------+
 topology_pair() {
-    trap topology_down EXIT
+    on_exit topology_down
     make_ns left
     make_ns right
     connect_ns left 10.1.0.1/24 fd01::1/64 right 10.1.0.2/24 fd01::2/64
@@ -158,7 +161,7 @@ topology_pair() {
 #   +-------------+        +-------------------------+        +-------------+
 topology_router() {
     local name
-    trap topology_down EXIT
+    on_exit topology_down
     for name in left router right; do
         make_ns "$name"
     done
@@ -184,10 +187,17 @@ know_neighbour() { # WHO WHOM
     done
 }
 
+# Unless the test has an end of its own already, which then calls it.
+on_exit() { # FUNCTION
+    # shellcheck disable=SC2064
+    [ -n "$(trap -p EXIT)" ] || trap "$1" EXIT
+}
+
 # Namespaces die after their last socket and device: this waits for nothing else.
 topology_down() {
     local name
-    for name in left router right; do
+    for name in "${made_ns[@]}"; do
         [ ! -e "/run/netns/$name" ] || ip netns delete "$name"
     done
+    made_ns=()
 }

@@ -21,14 +21,6 @@ spoke_up() { # NUMBER
     know_neighbours "spoke$1" hub
 }
 
-all_down() {
-    local i
-    for ((i = 0; i < spokes; i++)); do
-        [ ! -e "/run/netns/spoke$i" ] || ip netns delete "spoke$i"
-    done
-    [ ! -e /run/netns/hub ] || ip netns delete hub
-}
-
 # Other numbers for each, so that one counted for another is seen.
 packets_of() { echo $((count + $1 * 100)); } # NUMBER
 
@@ -74,7 +66,7 @@ assert_each_counted() { # TIMES
     done
 }
 
-trap all_down EXIT
+on_exit topology_down
 make_ns hub
 for ((i = 0; i < spokes / 2; i++)); do
     spoke_up $i
@@ -102,7 +94,7 @@ send_from_all
 assert_each_counted 2
 
 step "all die"
-all_down
+topology_down
 assert_eq "references" 0 "$(cat $NFBPF_SYSFS/refcnt)"
 nfbpf-load detach
 assert_program_freed "$program"

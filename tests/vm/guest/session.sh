@@ -22,6 +22,9 @@ one_session() { # MAP PROTOCOL FROM TO
     assert_eq "received, by the map" 4 "$(packets "$1" IN "$2")"
     assert_eq "lines $3 -> $4" 4 "$(logged "$1" "$3" "$4")"
     assert_eq "lines $4 -> $3" 4 "$(logged "$1" "$4" "$3")"
+    bpftool prog load "$NFBPF_BPF/deny.bpf.o" $pins/deny type socket 2>/dev/null
+    echo $pins/deny >/sys/module/nfbpf/parameters/bpf_path
+    assert_eq "program after a swap" nfbpf_deny "$(cat /sys/module/nfbpf/program/name)"
     assert_eq "references" 0 "$(cat /sys/module/nfbpf/refcnt)"
     rmmod nfbpf
     [ ! -e /sys/module/nfbpf ] || fail "rmmod left /sys/module/nfbpf"
