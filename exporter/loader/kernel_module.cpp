@@ -3,11 +3,14 @@
 
 #include <fcntl.h>
 #include <libkmod.h>
+#include <linux/capability.h>
+#include <sys/syscall.h>
 #include <sys/utsname.h>
 #include <unistd.h>
 
 #include <fstream>
 #include <memory>
+#include <string_view>
 
 #include "abi/nfbpf.h"
 
@@ -24,9 +27,13 @@ struct ModuleUnref {
 struct ListUnref {
   void operator()(kmod_list* list) const { kmod_module_unref_list(list); }
 };
+struct InfoFree {
+  void operator()(kmod_list* list) const { kmod_module_info_free_list(list); }
+};
 using Ctx = std::unique_ptr<kmod_ctx, CtxUnref>;
 using Module = std::unique_ptr<kmod_module, ModuleUnref>;
 using ModuleList = std::unique_ptr<kmod_list, ListUnref>;
+using ModuleInfo = std::unique_ptr<kmod_list, InfoFree>;
 
 std::string first_line(const fs::path& path) {
   std::ifstream file(path);
@@ -63,26 +70,69 @@ Result<Module> find_module(kmod_ctx* ctx, const ModuleOptions& options) {
   return Module(kmod_module_get_module(list.get()));
 }
 
+// One word of what modinfo shows; empty where the file does not have it.
+std::string info_of(kmod_module* module, std::string_view name) {
+  kmod_list* found = nullptr;
+  kmod_module_get_info(module, &found);
+  const ModuleInfo info(found);
+  kmod_list* entry = nullptr;
+  kmod_list_foreach(entry, info.get()) {
+    if (name == kmod_module_info_get_key(entry)) return kmod_module_info_get_value(entry);
+  }
+  return {};
+}
+
+// One errno for a module without a signature and one with a key that the kernel does not know: the
+// file tells them apart. Where signatures are a must, a file that was changed has that errno, too.
+std::string what_of_signature(int err, kmod_module* module) {
+  if (info_of(module, "sig_id").empty()) {
+    return "it is not signed: sign it with a key that this kernel trusts (docs/operations.md, "
+           "Signing)";
+  }
+  return "it is signed by \"" + info_of(module, "signer") +
+         "\", whose key this kernel does not trust" +
+         (err == EPERM ? "" : ", or it was changed after that") +
+         ": enrol the certificate (mokutil --import) and reboot" +
+         (err == EPERM ? "" : ", or sign it again");
+}
+
+bool may_load_modules() {
+  __user_cap_header_struct header{.version = _LINUX_CAPABILITY_VERSION_3, .pid = 0};
+  __user_cap_data_struct sets[_LINUX_CAPABILITY_U32S_3] = {};
+  if (::syscall(SYS_capget, &header, sets) != 0) return false;
+  return (sets[CAP_TO_INDEX(CAP_SYS_MODULE)].effective & CAP_TO_MASK(CAP_SYS_MODULE)) != 0;
+}
+
+// The word in brackets: none, integrity or confidentiality; empty if securityfs is not mounted.
+std::string lockdown_mode() {
+  const std::string modes = first_line("/sys/kernel/security/lockdown");
+  const std::size_t begin = modes.find('[');
+  if (begin == std::string::npos) return {};
+  return modes.substr(begin + 1, modes.find(']') - begin - 1);
+}
+
 // The kernel says EPERM for several causes; what it shows elsewhere tells them apart.
-std::string why_not_permitted() {
+std::string why_not_permitted(kmod_module* module) {
   if (first_line("/proc/sys/kernel/modules_disabled") == "1") {
     return "modules are disabled until the next boot (kernel.modules_disabled=1)";
   }
-  const std::string lockdown = first_line("/sys/kernel/security/lockdown");
-  if (lockdown.find("[none]") == std::string::npos && !lockdown.empty()) {
-    return "the kernel is locked down (" + lockdown + "): sign the module with a key it trusts";
-  }
-  return "not permitted: run as root with CAP_SYS_MODULE";
+  if (!may_load_modules()) return "not permitted: run as root with CAP_SYS_MODULE";
+  const std::string mode = lockdown_mode();
+  if (mode == "none") return "a security module forbids it; the kernel log may name it";
+  return (mode.empty() ? "the kernel seems locked down (/sys/kernel/security is not mounted)"
+                       : "the kernel is locked down (" + mode + ")") +
+         " and " + what_of_signature(EPERM, module);
 }
 
-std::string why_refused(int err, const ModuleOptions& options) {
+std::string why_refused(int err, kmod_module* module, const ModuleOptions& options) {
   switch (err) {
     case ENOSYS:
       return "this kernel has no loadable modules";
     case EPERM:
-      return why_not_permitted();
+      return why_not_permitted(module);
     case EKEYREJECTED:
-      return "it is not signed with a key that this kernel trusts";
+    case EBADMSG:
+      return "this kernel wants signed modules, and " + what_of_signature(err, module);
     case ENOEXEC:
       return "it was built for another kernel than " + kernel_release();
     case EINVAL:
@@ -129,7 +179,7 @@ Result<void> insert_module(const ModuleOptions& options) {
                                  " netns=" + options.netns;
   if (const int err = kmod_module_insert_module(module->get(), 0, parameters.c_str()); err != 0) {
     return tl::unexpected(
-        Error{-err, std::string("module nfbpf was refused: ") + why_refused(-err, options)});
+        Error{-err, "module nfbpf was refused: " + why_refused(-err, module->get(), options)});
   }
   if (auto ok = check_module_abi(); !ok) {
     const auto removed = remove_module();
