@@ -93,7 +93,8 @@ MapOpener::Opened skipped(std::string why) {
 }
 
 tl::expected<MapOpener::Opened, Failure> source_of(UniqueFd fd, const bpf_map_info& info,
-                                                   const ManifestMap& map) {
+                                                   const ManifestMap& map,
+                                                   const traffic::MapRules& rules) {
   if (!is_readable(info.type))
     return skipped("map " + map.name + ": type " + type_text(info.type) +
                    " has no rows of counters; hash and array maps have");
@@ -103,8 +104,10 @@ tl::expected<MapOpener::Opened, Failure> source_of(UniqueFd fd, const bpf_map_in
   if (!raw) return refuse(ErrorClass::kManifest, raw.error());
   const auto btf = Btf::parse(*raw, map.btf.string());
   if (!btf) return refuse(ErrorClass::kManifest, btf.error());
-  auto layout = decode_layout(*btf, {map.name, map.key_type_id, map.value_type_id, map.key_size,
-                                     map.value_size, map.hidden});
+  auto layout = decode_layout(
+      *btf,
+      {map.name, map.key_type_id, map.value_type_id, map.key_size, map.value_size, map.hidden},
+      rules);
   if (!layout) return skipped(layout.error().what);
   const bool per_cpu = is_per_cpu(info.type);
   const int cpus = per_cpu ? libbpf_num_possible_cpus() : 1;
@@ -120,6 +123,10 @@ tl::expected<MapOpener::Opened, Failure> source_of(UniqueFd fd, const bpf_map_in
 }  // namespace
 
 tl::expected<MapOpener::Opened, Failure> PinOpener::open(const ManifestMap& map) {
+  static const traffic::MapRules kNoRules;
+  const auto found = rules_.find(map.name);
+  const traffic::MapRules& rules = found == rules_.end() ? kNoRules : found->second;
+  if (rules.drop) return Opened{};
   const std::string path =
       pin_dir_.empty() ? map.pin : (pin_dir_ / NFBPF_PIN_MAPS / map.name).string();
   auto fd = open_pin(path);
@@ -129,7 +136,7 @@ tl::expected<MapOpener::Opened, Failure> PinOpener::open(const ManifestMap& map)
   if (const std::string what = difference(*info, map); !what.empty())
     return refuse(ErrorClass::kLayout, Error{0, path + ": is not the map that nfbpf-load pinned: " +
                                                     what + "; detach and load again"});
-  return source_of(std::move(*fd), *info, map);
+  return source_of(std::move(*fd), *info, map, rules);
 }
 
 }  // namespace nfbpf::reader

@@ -7,6 +7,7 @@
 #include "base/result.h"
 #include "reader/manifest.h"
 #include "reader/map_source.h"
+#include "traffic/map_rules.h"
 
 namespace nfbpf::reader {
 
@@ -19,7 +20,7 @@ class MapOpener {
   virtual ~MapOpener() = default;
 
   // What came of one map of the manifest: a source; or that it cannot be shown, which is no
-  // failure.
+  // failure; or neither, when it is not wanted.
   struct Opened {
     std::unique_ptr<MapSource> source;
     std::string skipped_because;
@@ -33,11 +34,14 @@ class PinOpener final : public MapOpener {
  public:
   // `pin_dir` empty: the pins are where the manifest says. Else <pin_dir>/maps/<name>, for those
   // who see bpffs at another path than the loader did.
-  explicit PinOpener(std::filesystem::path pin_dir) : pin_dir_(std::move(pin_dir)) {}
+  // `rules` say how maps are shown, by name.
+  explicit PinOpener(std::filesystem::path pin_dir, traffic::RulesByMap rules = {})
+      : pin_dir_(std::move(pin_dir)), rules_(std::move(rules)) {}
   [[nodiscard]] tl::expected<Opened, traffic::Failure> open(const ManifestMap& map) override;
 
  private:
   std::filesystem::path pin_dir_;
+  traffic::RulesByMap rules_;
 };
 
 }  // namespace nfbpf::reader

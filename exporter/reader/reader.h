@@ -9,6 +9,7 @@
 #include <optional>
 #include <vector>
 
+#include "reader/interface_names.h"
 #include "reader/manifest.h"
 #include "reader/map_source.h"
 #include "reader/pinned_map.h"
@@ -28,7 +29,8 @@ class Reader final : public traffic::SnapshotSource {
     std::filesystem::path run_dir;
     std::filesystem::path sysfs;
   };
-  Reader(Paths paths, std::unique_ptr<MapOpener> opener);
+  Reader(Paths paths, std::unique_ptr<MapOpener> opener,
+         InterfaceNames interface_names = own_interface_names);
 
   // Threads that come while a read is under way wait for it and then take their own.
   [[nodiscard]] std::shared_ptr<const traffic::Snapshot> take() override;
@@ -57,12 +59,15 @@ class Reader final : public traffic::SnapshotSource {
   Step follow_manifest();
   Step open_all();
   Step read_all(std::vector<traffic::Table>& tables);
+  [[nodiscard]] Result<traffic::Table> read_table(MapSource& source);
   Step collect_maps(traffic::Snapshot& snapshot);
   Step collect_hooks(traffic::Snapshot& snapshot);
   Step read_maps_with_one_retry(traffic::Snapshot& snapshot);
 
   Paths paths_;
   std::unique_ptr<MapOpener> opener_;
+  InterfaceNames interface_names_;
+  std::vector<traffic::EnumName> names_now_;  // of interfaces, once asked for in this snapshot
   std::mutex mutex_;
   std::optional<Open> open_;
 };

@@ -23,6 +23,8 @@ struct World {
   int failing_reads = 0;  // reads that fail before reads work again
   std::uint64_t packets = 1;
   std::string skip;  // map that cannot be shown
+  std::string unwanted;
+  bool interface_label = false;
   bool layout_differs = false;
 };
 
@@ -30,6 +32,7 @@ class FakeSource final : public MapSource {
  public:
   FakeSource(World& world, const std::string& map) : world_(world), layout_(test::ipv4_layout()) {
     layout_.map = map;
+    if (world.interface_label) layout_.labels[0].kind = traffic::FieldKind::kIfname;
   }
   [[nodiscard]] const traffic::Layout& layout() const override { return layout_; }
   [[nodiscard]] Result<traffic::Table> read() override {
@@ -54,6 +57,7 @@ class FakeOpener final : public MapOpener {
     ++world_.opens;
     if (world_.layout_differs)
       return tl::unexpected(traffic::Failure{ErrorClass::kLayout, Error{0, "key_size is 8"}});
+    if (map.name == world_.unwanted) return Opened{};
     if (map.name == world_.skip) return Opened{nullptr, "map " + map.name + ": key x: is odd"};
     return Opened{std::make_unique<FakeSource>(world_, map.name), {}};
   }
@@ -64,7 +68,9 @@ class FakeOpener final : public MapOpener {
 
 class ReaderTest : public testing::Test {
  protected:
-  ReaderTest() : reader_({run_.path(), sysfs_.path()}, std::make_unique<FakeOpener>(world_)) {}
+  ReaderTest()
+      : reader_({run_.path(), sysfs_.path()}, std::make_unique<FakeOpener>(world_),
+                [this] { return interfaces_; }) {}
 
   void load(const char* datapath = "netfilter-link", int abi_major = 1) {
     const json maps = {map("one", 1), map("two", 2)};
@@ -94,6 +100,7 @@ class ReaderTest : public testing::Test {
   World world_;
   test::Folder run_;
   test::Folder sysfs_;
+  std::vector<traffic::EnumName> interfaces_;
   Reader reader_;
   int loads_ = 0;
 };
@@ -154,6 +161,23 @@ TEST_F(ReaderTest, SkipsAMapThatCannotBeShownAndGoesOn) {
   EXPECT_EQ(snapshot->tables.size(), 1U);
   ASSERT_EQ(snapshot->skipped.size(), 1U);
   EXPECT_EQ(snapshot->skipped[0].why, "map one: key x: is odd");
+}
+
+TEST_F(ReaderTest, SaysNothingOfAMapThatIsNotWanted) {
+  load();
+  world_.unwanted = "one";
+  const auto snapshot = reader_.take();
+  EXPECT_EQ(snapshot->tables.size(), 1U);
+  EXPECT_TRUE(snapshot->skipped.empty());
+}
+
+TEST_F(ReaderTest, ResolvesInterfaceNamesAnewForEachSnapshot) {
+  load();
+  world_.interface_label = true;
+  interfaces_ = {{2, "eth0"}};
+  EXPECT_EQ(reader_.take()->tables[0].layout().labels[0].names, interfaces_);
+  interfaces_ = {{2, "lan"}, {3, "wan"}};
+  EXPECT_EQ(reader_.take()->tables[1].layout().labels[0].names, interfaces_);
 }
 
 TEST_F(ReaderTest, RefusesAnotherAbiAndAnotherLayout) {
