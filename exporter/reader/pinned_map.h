@@ -11,6 +11,13 @@
 
 namespace nfbpf::reader {
 
+// A map that another tool pinned, so that no manifest tells of it.
+struct OtherPin {
+  std::string name;  // for rules, labels and messages
+  std::filesystem::path path;
+  std::filesystem::path btf;  // raw BTF of its types; empty: the kernel is asked
+};
+
 // Opens pins and gives a source for each; the seam behind which a test needs no kernel.
 class MapOpener {
  public:
@@ -26,6 +33,8 @@ class MapOpener {
     std::string skipped_because;
   };
   [[nodiscard]] virtual tl::expected<Opened, traffic::Failure> open(const ManifestMap& map) = 0;
+  // That it cannot be opened is no failure of ours: it is skipped.
+  [[nodiscard]] virtual Opened open_other(const OtherPin& pin) = 0;
 };
 
 // Opens read-only, compares the kernel's map with the manifest, and the BTF file with its checksum.
@@ -38,8 +47,12 @@ class PinOpener final : public MapOpener {
   explicit PinOpener(std::filesystem::path pin_dir, traffic::RulesByMap rules = {})
       : pin_dir_(std::move(pin_dir)), rules_(std::move(rules)) {}
   [[nodiscard]] tl::expected<Opened, traffic::Failure> open(const ManifestMap& map) override;
+  // Asks the kernel for the map's BTF where the pin has no file of it, which wants CAP_SYS_ADMIN.
+  [[nodiscard]] Opened open_other(const OtherPin& pin) override;
 
  private:
+  [[nodiscard]] const traffic::MapRules& rules_of(const std::string& map) const;
+
   std::filesystem::path pin_dir_;
   traffic::RulesByMap rules_;
 };

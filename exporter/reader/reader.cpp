@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "reader/reader.h"
 
+#include <algorithm>
 #include <chrono>
+#include <iterator>
 #include <utility>
 
 #include "reader/hook_totals.h"
@@ -27,10 +29,12 @@ traffic::Collection timed(const char* name, Collect collect) {
 
 }  // namespace
 
-Reader::Reader(Paths paths, std::unique_ptr<MapOpener> opener, InterfaceNames interface_names)
+Reader::Reader(Paths paths, std::unique_ptr<MapOpener> opener, InterfaceNames interface_names,
+               std::vector<OtherPin> other_pins)
     : paths_(std::move(paths)),
       opener_(std::move(opener)),
-      interface_names_(std::move(interface_names)) {}
+      interface_names_(std::move(interface_names)),
+      other_pins_(std::move(other_pins)) {}
 
 std::shared_ptr<const traffic::Snapshot> Reader::take() {
   const std::lock_guard lock(mutex_);
@@ -39,6 +43,8 @@ std::shared_ptr<const traffic::Snapshot> Reader::take() {
   names_now_.clear();
   snapshot->collections.push_back(timed(kMapsCollector, [&] { return collect_maps(*snapshot); }));
   snapshot->collections.push_back(timed(kHooksCollector, [&] { return collect_hooks(*snapshot); }));
+  if (!other_pins_.none())
+    snapshot->collections.push_back(timed(kPinsCollector, [&] { return collect_pins(*snapshot); }));
   return snapshot;
 }
 
@@ -111,6 +117,22 @@ Reader::Step Reader::collect_maps(traffic::Snapshot& snapshot) {
   }
   snapshot.origin = open_->origin;
   snapshot.skipped = open_->skipped;
+  return {};
+}
+
+Reader::Step Reader::collect_pins(traffic::Snapshot& snapshot) {
+  std::vector<std::string> taken;
+  for (const traffic::Table& table : snapshot.tables) taken.push_back(table.layout().map);
+  for (const traffic::SkippedMap& map : snapshot.skipped) taken.push_back(map.map);
+  other_pins_.follow(*opener_, taken);
+  std::vector<traffic::Table> tables;
+  for (MapSource* source : other_pins_.sources()) {
+    auto table = read_table(*source);
+    if (!table) return tl::unexpected(Failure{ErrorClass::kRead, std::move(table.error())});
+    tables.push_back(std::move(*table));
+  }
+  std::ranges::move(tables, std::back_inserter(snapshot.tables));
+  std::ranges::move(other_pins_.skipped(), std::back_inserter(snapshot.skipped));
   return {};
 }
 

@@ -12,6 +12,7 @@
 #include "reader/interface_names.h"
 #include "reader/manifest.h"
 #include "reader/map_source.h"
+#include "reader/other_pins.h"
 #include "reader/pinned_map.h"
 #include "traffic/snapshot.h"
 
@@ -20,6 +21,7 @@ namespace nfbpf::reader {
 // Names of the collectors, as label values.
 inline constexpr const char* kMapsCollector = "maps";
 inline constexpr const char* kHooksCollector = "hooks";
+inline constexpr const char* kPinsCollector = "pins";  // only when there are other pins
 
 // Follows what the loader wrote: opens the maps when the manifest appears, again when it changes or
 // a read fails, and reads them all for each snapshot.
@@ -30,7 +32,8 @@ class Reader final : public traffic::SnapshotSource {
     std::filesystem::path sysfs;
   };
   Reader(Paths paths, std::unique_ptr<MapOpener> opener,
-         InterfaceNames interface_names = own_interface_names);
+         InterfaceNames interface_names = own_interface_names,
+         std::vector<OtherPin> other_pins = {});
 
   // Threads that come while a read is under way wait for it and then take their own.
   [[nodiscard]] std::shared_ptr<const traffic::Snapshot> take() override;
@@ -61,6 +64,7 @@ class Reader final : public traffic::SnapshotSource {
   Step read_all(std::vector<traffic::Table>& tables);
   [[nodiscard]] Result<traffic::Table> read_table(MapSource& source);
   Step collect_maps(traffic::Snapshot& snapshot);
+  Step collect_pins(traffic::Snapshot& snapshot);
   Step collect_hooks(traffic::Snapshot& snapshot);
   Step read_maps_with_one_retry(traffic::Snapshot& snapshot);
 
@@ -68,6 +72,7 @@ class Reader final : public traffic::SnapshotSource {
   std::unique_ptr<MapOpener> opener_;
   InterfaceNames interface_names_;
   std::vector<traffic::EnumName> names_now_;  // of interfaces, once asked for in this snapshot
+  OtherPins other_pins_;
   std::mutex mutex_;
   std::optional<Open> open_;
 };

@@ -21,6 +21,7 @@ using traffic::ErrorClass;
 struct World {
   int opens = 0;
   int failing_reads = 0;  // reads that fail before reads work again
+  int other_opens = 0;
   std::uint64_t packets = 1;
   std::string skip;  // map that cannot be shown
   std::string unwanted;
@@ -60,6 +61,11 @@ class FakeOpener final : public MapOpener {
     if (map.name == world_.unwanted) return Opened{};
     if (map.name == world_.skip) return Opened{nullptr, "map " + map.name + ": key x: is odd"};
     return Opened{std::make_unique<FakeSource>(world_, map.name), {}};
+  }
+  [[nodiscard]] Opened open_other(const OtherPin& pin) override {
+    ++world_.other_opens;
+    if (!fs::exists(pin.path)) return {nullptr, "map " + pin.name + ": is not there"};
+    return {std::make_unique<FakeSource>(world_, pin.name), {}};
   }
 
  private:
@@ -178,6 +184,69 @@ TEST_F(ReaderTest, ResolvesInterfaceNamesAnewForEachSnapshot) {
   EXPECT_EQ(reader_.take()->tables[0].layout().labels[0].names, interfaces_);
   interfaces_ = {{2, "lan"}, {3, "wan"}};
   EXPECT_EQ(reader_.take()->tables[1].layout().labels[0].names, interfaces_);
+}
+
+class OtherPinsTest : public ReaderTest {
+ protected:
+  std::shared_ptr<const traffic::Snapshot> take() { return others_.take(); }
+  // By rename, as a pin that is replaced is another inode.
+  void pin() {
+    std::ofstream(run_.path() / "next") << "x";
+    fs::rename(run_.path() / "next", pin_);
+  }
+
+  fs::path pin_ = run_.path() / "pin";
+  Reader others_{{run_.path(), sysfs_.path()},
+                 std::make_unique<FakeOpener>(world_),
+                 [this] { return interfaces_; },
+                 {{"theirs", pin_, {}}, {"one", pin_, {}}}};
+};
+
+TEST_F(OtherPinsTest, AreShownWithoutALoaderAndOpenedOnce) {
+  pin();
+  (void)take();
+  const auto snapshot = take();
+  EXPECT_EQ(snapshot->tables.size(), 2U);
+  EXPECT_EQ(world_.other_opens, 2);
+  EXPECT_FALSE(snapshot->complete()) << "the loader's maps are still missing";
+  ASSERT_EQ(snapshot->collections.size(), 3U);
+  EXPECT_EQ(snapshot->collections[2].collector, kPinsCollector);
+  EXPECT_FALSE(snapshot->collections[2].failure);
+}
+
+TEST_F(OtherPinsTest, ComeAndGoAndAreReplaced) {
+  auto snapshot = take();
+  ASSERT_EQ(snapshot->skipped.size(), 2U);
+  EXPECT_EQ(snapshot->skipped[0].why, "map theirs: is not there");
+  pin();
+  EXPECT_EQ(take()->tables.size(), 2U);
+  const int opens = world_.other_opens;
+  pin();
+  EXPECT_EQ(take()->tables.size(), 2U);
+  EXPECT_EQ(world_.other_opens, opens + 2);
+  fs::remove(pin_);
+  snapshot = take();
+  EXPECT_TRUE(snapshot->tables.empty());
+  EXPECT_EQ(snapshot->skipped.size(), 2U);
+}
+
+TEST_F(OtherPinsTest, GiveWayToTheLoadersMapOfThatName) {
+  pin();
+  load();
+  const auto snapshot = take();
+  EXPECT_TRUE(snapshot->complete());
+  EXPECT_EQ(snapshot->tables.size(), 3U);
+  ASSERT_EQ(snapshot->skipped.size(), 1U);
+  EXPECT_EQ(snapshot->skipped[0].why, "map one: nfbpf-load has a map of that name; give " +
+                                          pin_.string() + " another with name in pinned_maps");
+}
+
+TEST_F(OtherPinsTest, FailTogetherWhenOneCannotBeRead) {
+  pin();
+  world_.failing_reads = 1;
+  const auto snapshot = take();
+  EXPECT_TRUE(snapshot->tables.empty());
+  EXPECT_TRUE(snapshot->collections[2].failure);
 }
 
 TEST_F(ReaderTest, RefusesAnotherAbiAndAnotherLayout) {
