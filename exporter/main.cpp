@@ -76,10 +76,17 @@ std::vector<http::Route> routes(exposition::MetricsPage& page, const std::string
   return {{telemetry_path, metrics}, {"/", landing}, {"/-/healthy", healthy}, {"/-/ready", ready}};
 }
 
+std::vector<reader::OtherPin> other_pins(const config::Config& config) {
+  std::vector<reader::OtherPin> pins;
+  for (const auto& [name, path, btf] : config.pinned_maps) pins.push_back({name, path, btf});
+  return pins;
+}
+
 Result<void> serve_until_signal(const Settings& settings, const sigset_t& signals) {
   const auto& config = settings.config;
   reader::Reader reader({config.run_dir, settings.sysfs},
-                        std::make_unique<reader::PinOpener>(config.pin_dir));
+                        std::make_unique<reader::PinOpener>(config.pin_dir, config.maps),
+                        reader::own_interface_names, other_pins(config));
   exposition::MetricsPage page(reader, build(), settings.procfs);
 
   const auto server = http::Server::start({.addresses = config.listen_addresses},

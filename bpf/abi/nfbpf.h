@@ -65,10 +65,52 @@ typedef struct {
 } nfbpf_ipv6_t;
 typedef __u8 nfbpf_protocol_t; /* IANA protocol number */
 typedef __u16 nfbpf_port_t;    /* big-endian */
-typedef __u32 nfbpf_ifindex_t;
-typedef __u32 nfbpf_netns_t;	  /* inode number, as `stat -L -c %i /run/netns/NAME` has it */
+typedef __u32 nfbpf_ifindex_t; /* shown as its number */
+typedef __u32 nfbpf_ifname_t;  /* an interface's number, shown as its name */
+typedef __u32 nfbpf_netns_t;   /* inode number, as `stat -L -c %i /run/netns/NAME` has it */
+typedef struct {
+	__u8 byte[6];
+} nfbpf_mac_t;
 typedef __u16 nfbpf_reserved16_t; /* never shown, always zero */
 typedef __u8 nfbpf_reserved8_t;
+
+/*
+ * Flags are a typedef of an enum, of a name that begins with nfbpf_flags_. The
+ * enumerators whose bits are set are joined with '|':
+ *
+ *	enum tcp_bit { TCP_BIT_SYN = 2, TCP_BIT_ACK = 16 } __attribute__((packed));
+ *	typedef enum tcp_bit nfbpf_flags_tcp_t;
+ *
+ * Text is char[N], up to the first NUL. A union of one nfbpf_ipv4_t and one
+ * nfbpf_ipv6_t is one label; which of them it holds is told by a member of the
+ * same struct, else of the same key: of type enum nfbpf_family, or an integer
+ * named family that is AF_INET or AF_INET6.
+ */
+
+/* Typedefs of values. A __u64 or __u32 without one is a counter, a signed integer is a gauge. */
+typedef __u64 nfbpf_gauge_t; /* can fall */
+typedef __u64 nfbpf_ns_t;    /* nanoseconds, shown as seconds; so is a member NAME_ns */
+
+/*
+ * An array of __u64 is a histogram: slot i counts the values above bound i - 1
+ * and not above bound i, the last slot all that are above the last bound. A
+ * member NAME_sum, __u64, is what those values add up to; it must be there.
+ * Bounds are integers, and either
+ *   - powers of two, when the elements are nfbpf_log2_slot_t: slot i counts the
+ *     values whose highest bit is bit i, from 2^i to 2^(i + 1) - 1 (slot 0: 0
+ *     and 1), or
+ *   - the enumerators of a member "enum ... NAME_bounds[0]", ascending, one
+ *     fewer than there are slots; it takes no room in the value.
+ * Both count nanoseconds when NAME ends in _ns or NAME_sum is a nfbpf_ns_t.
+ */
+typedef __u64 nfbpf_log2_slot_t;
+
+/*
+ * Where a typedef cannot be had, __attribute__((btf_decl_tag("nfbpf:KIND"))) on
+ * a member says the same as nfbpf_KIND_t: ipv4, ipv6, mac, port, protocol,
+ * ifindex, ifname, flags, reserved, gauge, ns, log2_slot, and string for bytes
+ * that are no char. Kernels before 5.16 drop tags and keep typedefs.
+ */
 
 /*
  * Keys have no hidden padding: the hash covers every byte. The members stand

@@ -10,43 +10,12 @@
 #include <fstream>
 #include <sstream>
 
+#include "config/map_rules.h"
 #include "config/nearest.h"
+#include "config/place.h"
 
 namespace nfbpf::config {
 namespace {
-
-// Where we are in a file: what every error begins with.
-struct Place {
-  const std::string& file;
-  std::string key;  // dotted
-  YAML::Mark mark;
-
-  [[nodiscard]] tl::unexpected<Error> refuse(const std::string& what) const {
-    std::string at = file;
-    if (!mark.is_null())
-      at += ":" + std::to_string(mark.line + 1) + ":" + std::to_string(mark.column + 1);
-    return fail(at + ": " + (key.empty() ? "" : key + ": ") + what);
-  }
-};
-
-std::string kind_of(const YAML::Node& node) {
-  switch (node.Type()) {
-    case YAML::NodeType::Map:
-      return "a mapping";
-    case YAML::NodeType::Sequence:
-      return "a list";
-    case YAML::NodeType::Scalar:
-      return "\"" + node.Scalar() + "\"";
-    default:
-      return "nothing";
-  }
-}
-
-Result<std::string> scalar(const Place& place, const YAML::Node& node, const std::string& allowed) {
-  if (!node.IsScalar() || node.Scalar().empty())
-    return place.refuse("has " + kind_of(node) + ", allowed is " + allowed);
-  return node.Scalar();
-}
 
 Result<void> set_directory(const Place& place, const YAML::Node& node,
                            std::filesystem::path& target) {
@@ -55,17 +24,6 @@ Result<void> set_directory(const Place& place, const YAML::Node& node,
   if (!text) return tl::unexpected(text.error());
   if (text->front() != '/') return place.refuse("has \"" + *text + "\", allowed is " + allowed);
   target = *text;
-  return {};
-}
-
-template <typename Enum>
-Result<void> set_word(const Place& place, const YAML::Node& node, const char* allowed,
-                      std::optional<Enum> (*of)(std::string_view), Enum& target) {
-  const auto word = scalar(place, node, allowed);
-  if (!word) return tl::unexpected(word.error());
-  const auto value = of(*word);
-  if (!value) return place.refuse("has \"" + *word + "\", allowed is " + allowed);
-  target = *value;
   return {};
 }
 
@@ -101,11 +59,15 @@ Result<void> set_telemetry_path(const Place& place, const YAML::Node& node, Conf
   return {};
 }
 
-constexpr std::array<Key, 6> kKeys = {{
+constexpr std::array<Key, 8> kKeys = {{
     {"pin_dir",
      [](const Place& p, const YAML::Node& n, Config& c) { return set_directory(p, n, c.pin_dir); }},
     {"run_dir",
      [](const Place& p, const YAML::Node& n, Config& c) { return set_directory(p, n, c.run_dir); }},
+    {"maps",
+     [](const Place& p, const YAML::Node& n, Config& c) { return read_map_rules(p, n, c.maps); }},
+    {"pinned_maps", [](const Place& p, const YAML::Node& n,
+                       Config& c) { return read_pinned_maps(p, n, c.pinned_maps); }},
     {"web.listen_addresses", set_listen_addresses},
     {"web.telemetry_path", set_telemetry_path},
     {"log.level", [](const Place& p, const YAML::Node& n,
@@ -142,30 +104,19 @@ Result<void> apply_map(const std::string& file, const YAML::Node& map, const std
 
 Result<void> apply_entry(const Place& place, const YAML::Node& value, Config& config) {
   const auto key = std::ranges::find_if(kKeys, [&](const Key& k) { return place.key == k.name; });
-  // A key without a value has no place of its own.
-  const YAML::Mark mark = value.IsNull() ? place.mark : value.Mark();
-  if (key != kKeys.end()) return key->apply({place.file, place.key, mark}, value, config);
+  const Place at = place.of_value(value);
+  if (key != kKeys.end()) return key->apply(at, value, config);
   if (!is_section(place.key)) return refuse_unknown(place);
-  if (!value.IsMap())
-    return Place{place.file, place.key, mark}.refuse("has " + kind_of(value) +
-                                                     ", allowed is a mapping");
+  if (!value.IsMap()) return at.refuse("has " + kind_of(value) + ", allowed is a mapping");
   return apply_map(place.file, value, place.key, config);
 }
 
 Result<void> apply_map(const std::string& file, const YAML::Node& map, const std::string& prefix,
                        Config& config) {
-  std::vector<std::string> seen;
-  for (const auto& entry : map) {
-    const YAML::Node& name = entry.first;
-    const Place place{file, prefix.empty() ? "" : prefix, name.Mark()};
-    if (!name.IsScalar()) return place.refuse("a key is " + kind_of(name) + ", allowed is a word");
-    const Place here{file, prefix.empty() ? name.Scalar() : prefix + "." + name.Scalar(),
-                     name.Mark()};
-    if (std::ranges::find(seen, here.key) != seen.end()) return here.refuse("stands here twice");
-    seen.push_back(here.key);
-    if (auto ok = apply_entry(here, entry.second, config); !ok) return ok;
-  }
-  return {};
+  return for_each_entry({file, prefix, map.Mark()}, map,
+                        [&](const Place& place, const std::string&, const YAML::Node& value) {
+                          return apply_entry(place, value, config);
+                        });
 }
 
 Result<Config> config_of(const YAML::Node& root, const std::string& name) {

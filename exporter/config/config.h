@@ -10,6 +10,7 @@
 
 #include "base/result.h"
 #include "http/listen_address.h"
+#include "traffic/map_rules.h"
 
 namespace nfbpf::config {
 
@@ -25,11 +26,20 @@ inline constexpr const char* kDefaultTelemetryPath = "/metrics";
 inline constexpr const char* kLogLevels = "debug, info, warn or error";
 inline constexpr const char* kLogFormats = "logfmt or json";
 
+// A map that another tool pinned, to be shown beside what nfbpf-load pinned.
+struct PinnedMap {
+  std::string name;            // of the map in rules, labels and messages; unique
+  std::filesystem::path path;  // in bpffs
+  std::filesystem::path btf;   // raw BTF of its types; empty: the kernel is asked
+};
+
 struct Config {
   std::filesystem::path pin_dir;  // empty: where the loader says that it pinned
   std::filesystem::path run_dir;
   std::vector<http::ListenAddress> listen_addresses;  // not empty
   std::string telemetry_path;
+  traffic::RulesByMap maps;  // how maps are shown, where not as their types say
+  std::vector<PinnedMap> pinned_maps;
   LogLevel log_level = LogLevel::kInfo;
   LogFormat log_format = LogFormat::kLogfmt;
 
@@ -42,7 +52,8 @@ struct Config {
 // The same on text; `name` stands for the file in errors.
 [[nodiscard]] Result<Config> parse(const std::string& text, const std::string& name);
 
-// Every key that a file may have, dotted, e.g. "web.telemetry_path".
+// Every key that a file may have, dotted, e.g. "web.telemetry_path"; what is inside maps and
+// pinned_maps is in config/map_rules.h.
 [[nodiscard]] std::vector<std::string> known_keys();
 
 }  // namespace nfbpf::config

@@ -5,6 +5,22 @@
 
 namespace nfbpf::exposition {
 
+namespace {
+
+std::string_view type_word(MetricType type) {
+  switch (type) {
+    case MetricType::kCounter:
+      return "counter";
+    case MetricType::kGauge:
+      return "gauge";
+    case MetricType::kHistogram:
+      return "histogram";
+  }
+  return "untyped";
+}
+
+}  // namespace
+
 void TextDialect::head(Page& page, std::string_view name, MetricType type,
                        std::string_view help) const {
   page.text("# HELP ");
@@ -13,7 +29,9 @@ void TextDialect::head(Page& page, std::string_view name, MetricType type,
   write_help(page, help);
   page.text("\n# TYPE ");
   page.text(name);
-  page.text(type == MetricType::kCounter ? " counter\n" : " gauge\n");
+  page.put(' ');
+  page.text(type_word(type));
+  page.put('\n');
 }
 
 }  // namespace nfbpf::exposition

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <cstdint>
 #include <string_view>
 
 #include "exposition/page.h"
+#include "traffic/table.h"
 
 namespace nfbpf::exposition {
 
-enum class MetricType : std::uint8_t { kCounter, kGauge };
+using traffic::MetricType;
 
 // What two exposition formats write differently: the head of a family, the end of the page and the
 // content type. Samples of counters and gauges are the same bytes in both.

@@ -2,6 +2,8 @@
 #include "exposition/family_text.h"
 
 #include <algorithm>
+#include <array>
+#include <charconv>
 #include <string>
 #include <vector>
 
@@ -10,13 +12,30 @@
 namespace nfbpf::exposition {
 namespace {
 
-// What stands before each label value, made once per table: `name{first="`, `",second="`.
-std::vector<std::string> openings(const traffic::Family& family, const traffic::View& view) {
+// The text of a series around its label values, made once per table.
+struct SeriesText {
+  std::string bare;                   // without labels: `name`
+  std::vector<std::string> openings;  // before each value: `name{first="`, `",second="`
+};
+
+SeriesText series_text(const std::string& name, const traffic::View& view) {
+  SeriesText text{name, {}};
   const auto& labels = view.table->layout().labels;
-  std::vector<std::string> texts;
   for (const std::uint32_t label : view.labels)
-    texts.push_back((texts.empty() ? family.name + "{" : "\",") + labels[label].name + "=\"");
-  return texts;
+    text.openings.push_back((text.openings.empty() ? name + "{" : "\",") + labels[label].name +
+                            "=\"");
+  return text;
+}
+
+// Up to the last label's value.
+void write_series(Page& page, const SeriesText& text, const traffic::View& view,
+                  std::uint32_t row) {
+  if (text.openings.empty()) page.text(text.bare);
+  const auto& labels = view.table->layout().labels;
+  for (std::size_t i = 0; i < text.openings.size(); ++i) {
+    page.text(text.openings[i]);
+    write_field(page, labels[view.labels[i]], view.table->key(row));
+  }
 }
 
 // Nanoseconds are whole, so seconds are exact with nine digits behind the point.
@@ -38,20 +57,65 @@ void write_value(Page& page, traffic::Unit unit, std::uint64_t value) {
     page.number(value);
 }
 
+void write_signed_value(Page& page, traffic::Unit unit, std::int64_t value) {
+  if (value >= 0) return write_value(page, unit, static_cast<std::uint64_t>(value));
+  page.put('-');
+  write_value(page, unit, -static_cast<std::uint64_t>(value));
+}
+
 void write_rows(Page& page, const traffic::Family& family, const traffic::Part& part) {
   const traffic::View& view = *part.view;
-  const auto& labels = view.table->layout().labels;
-  const auto texts = openings(family, view);
-  const traffic::Unit unit = view.table->layout().counters[part.counter].unit;
-  const std::string_view closing = texts.empty() ? " " : "\"} ";
+  const SeriesText text = series_text(family.name, view);
+  const traffic::Counter& counter = view.table->layout().counters[part.index];
+  const std::string_view closing = text.openings.empty() ? " " : "\"} ";
   for (const std::uint32_t row : view.rows) {
-    if (texts.empty()) page.text(family.name);
-    for (std::size_t i = 0; i < texts.size(); ++i) {
-      page.text(texts[i]);
-      write_field(page, labels[view.labels[i]], view.table->key(row));
-    }
+    write_series(page, text, view, row);
     page.text(closing);
-    write_value(page, unit, view.table->values(row)[part.counter]);
+    const std::uint64_t value = view.table->values(row)[part.index];
+    if (counter.is_signed)
+      write_signed_value(page, counter.unit, static_cast<std::int64_t>(value));
+    else
+      write_value(page, counter.unit, value);
+    page.put('\n');
+    if (!page.open()) return;
+  }
+}
+
+// What ends each bucket's series, the one without a bound last: `",le="1.0"} `.
+std::vector<std::string> bucket_closings(const traffic::Histogram& histogram, bool has_labels) {
+  const std::string before = has_labels ? "\",le=\"" : "{le=\"";
+  const double scale = histogram.unit == traffic::Unit::kNanoseconds ? 1e9 : 1;
+  std::vector<std::string> closings;
+  for (const std::uint64_t bound : histogram.bounds)
+    closings.push_back(before + bound_text(static_cast<double>(bound) / scale) + "\"} ");
+  closings.push_back(before + "+Inf\"} ");
+  return closings;
+}
+
+void write_histograms(Page& page, const traffic::Family& family, const traffic::Part& part) {
+  const traffic::View& view = *part.view;
+  const traffic::Histogram& histogram = view.table->layout().histograms[part.index];
+  const SeriesText bucket = series_text(family.name + "_bucket", view);
+  const SeriesText sum = series_text(family.name + "_sum", view);
+  const SeriesText count = series_text(family.name + "_count", view);
+  const auto bounds = bucket_closings(histogram, !view.labels.empty());
+  const std::string_view closing = view.labels.empty() ? " " : "\"} ";
+  for (const std::uint32_t row : view.rows) {
+    const auto values = view.table->values(row);
+    std::uint64_t so_far = 0;
+    for (std::size_t slot = 0; slot < bounds.size(); ++slot) {
+      write_series(page, bucket, view, row);
+      page.text(bounds[slot]);
+      page.number(so_far += values[histogram.first_slot + slot]);
+      page.put('\n');
+    }
+    write_series(page, sum, view, row);
+    page.text(closing);
+    write_value(page, histogram.unit, values[histogram.sum]);
+    page.put('\n');
+    write_series(page, count, view, row);
+    page.text(closing);
+    page.number(so_far);
     page.put('\n');
     if (!page.open()) return;
   }
@@ -59,12 +123,32 @@ void write_rows(Page& page, const traffic::Family& family, const traffic::Part& 
 
 }  // namespace
 
+std::string bound_text(double bound) {
+  std::array<char, 32> scientific{};
+  const auto end = std::to_chars(scientific.data(), scientific.data() + scientific.size(), bound,
+                                 std::chars_format::scientific)
+                       .ptr;
+  const std::string text(scientific.data(), end);
+  const int exponent = std::stoi(text.substr(text.find('e') + 1));
+  if (exponent < -4 || exponent >= 6) return text;
+  std::array<char, 32> fixed{};
+  const auto stop =
+      std::to_chars(fixed.data(), fixed.data() + fixed.size(), bound, std::chars_format::fixed).ptr;
+  std::string plain(fixed.data(), stop);
+  return plain.find('.') == std::string::npos ? plain + ".0" : plain;
+}
+
 void write_family(Page& page, const Dialect& dialect, const traffic::Family& family) {
   const bool empty = std::ranges::all_of(
       family.parts, [](const traffic::Part& part) { return part.view->rows.empty(); });
   if (empty) return;
-  dialect.head(page, family.name, MetricType::kCounter, family.help);
-  for (const traffic::Part& part : family.parts) write_rows(page, family, part);
+  dialect.head(page, family.name, family.type, family.help);
+  for (const traffic::Part& part : family.parts) {
+    if (family.type == MetricType::kHistogram)
+      write_histograms(page, family, part);
+    else
+      write_rows(page, family, part);
+  }
 }
 
 }  // namespace nfbpf::exposition

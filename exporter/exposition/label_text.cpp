@@ -11,10 +11,12 @@ namespace {
 
 using traffic::Field;
 using traffic::FieldKind;
+using traffic::host_uint;
 
 constexpr std::size_t kIpv4Text = 15;
 constexpr std::size_t kIpv6Text = 39;
 constexpr std::size_t kGroups = 8;
+constexpr std::size_t kMacBytes = 6;
 
 // The IANA keyword in lower case, with Linux' spelling (/etc/protocols) where IANA has none that is
 // used.
@@ -81,15 +83,6 @@ char* put_groups(char* at, const std::array<unsigned, kGroups>& groups) {
   return at;
 }
 
-std::uint64_t host_uint(const std::byte* at, std::size_t size) {
-  std::uint64_t number = 0;
-  // The low bytes stand first on a little-endian host, the last on a big-endian one.
-  auto* target = reinterpret_cast<std::byte*>(&number);
-  if constexpr (std::endian::native == std::endian::big) target += sizeof(number) - size;
-  std::memcpy(target, at, size);
-  return number;
-}
-
 std::uint64_t network_uint(const std::byte* at, std::size_t size) {
   std::uint64_t number = 0;
   for (std::size_t i = 0; i < size; ++i)
@@ -108,6 +101,55 @@ void write_enum(Page& page, const Field& field, std::uint64_t value) {
   write_label_value(page, name->name);
 }
 
+// Names that are sorted by value, as there may be many.
+void write_ifname(Page& page, const Field& field, std::uint64_t value) {
+  const auto name = std::ranges::lower_bound(field.names, value, {}, &traffic::EnumName::value);
+  if (name == field.names.end() || name->value != value) return page.number(value);
+  write_label_value(page, name->name);
+}
+
+// The names whose bits are all set, and what no name covers: "syn|ack|0x40".
+void write_flags(Page& page, const Field& field, std::uint64_t value) {
+  std::string_view joint;
+  std::uint64_t rest = value;
+  for (const traffic::EnumName& flag : field.names) {
+    const bool set = flag.value == 0 ? value == 0 : (rest & flag.value) == flag.value;
+    if (!set || (flag.value == 0 && !joint.empty())) continue;
+    rest &= ~flag.value;
+    page.text(joint);
+    write_label_value(page, flag.name);
+    joint = "|";
+  }
+  if (rest == 0 && !joint.empty()) return;
+  page.text(joint);
+  if (rest == 0) return page.put('0');
+  page.text("0x");
+  char* at = page.room(16);
+  page.taken(static_cast<std::size_t>(std::to_chars(at, at + 16, rest, 16).ptr - at));
+}
+
+void write_mac(Page& page, const std::byte* address) {
+  constexpr std::string_view kHex = "0123456789abcdef";
+  for (std::size_t i = 0; i < kMacBytes; ++i) {
+    if (i != 0) page.put(':');
+    const auto octet = std::to_integer<unsigned>(address[i]);
+    page.put(kHex[octet >> 4U]);
+    page.put(kHex[octet & 0xfU]);
+  }
+}
+
+void write_chosen_ip(Page& page, const Field& field, std::span<const std::byte> key) {
+  const std::byte* address = key.data() + field.offset;
+  switch (traffic::chosen_family(field, key)) {
+    case traffic::ChosenFamily::kIpv4:
+      return write_ipv4(page, address);
+    case traffic::ChosenFamily::kIpv6:
+      return write_ipv6(page, address);
+    case traffic::ChosenFamily::kNeither:  // empty, which Prometheus takes for no label
+      return;
+  }
+}
+
 void write_protocol(Page& page, std::uint64_t number) {
   const std::string_view name = protocol_name(number);
   if (name.empty()) return page.number(number);
@@ -123,6 +165,32 @@ void write_escaped(Page& page, std::string_view text, std::string_view special) 
     page.put(text[at] == '\n' ? 'n' : text[at]);
     text.remove_prefix(at + 1);
   }
+}
+
+// Bytes of the UTF-8 character at the start that may stand in a label as it is; 0: none.
+// Overlong forms, surrogates and what is past U+10FFFF are no UTF-8 (RFC 3629).
+std::size_t printable_length(std::string_view text) {
+  const auto byte = [&](std::size_t i) { return static_cast<unsigned char>(text[i]); };
+  const unsigned first = byte(0);
+  // A backslash begins what is written for other bytes, so it is written that way itself.
+  if (first < 0x80) return first >= 0x20 && first != 0x7f && first != '\\' ? 1 : 0;
+  const std::size_t length = first >= 0xf0 ? 4 : first >= 0xe0 ? 3 : 2;
+  if (first < 0xc2 || first > 0xf4 || text.size() < length) return 0;
+  for (std::size_t i = 1; i < length; ++i)
+    if ((byte(i) & 0xc0U) != 0x80) return 0;
+  const unsigned second = byte(1);
+  const bool refused = (first == 0xe0 && second < 0xa0) || (first == 0xed && second > 0x9f) ||
+                       (first == 0xf0 && second < 0x90) || (first == 0xf4 && second > 0x8f);
+  return refused ? 0 : length;
+}
+
+// \xNN as the value; the backslash is escaped once more by the format.
+void write_escaped_byte(Page& page, char c) {
+  constexpr std::string_view kHex = "0123456789abcdef";
+  const auto octet = static_cast<unsigned char>(c);
+  page.text("\\\\x");
+  page.put(kHex[octet >> 4U]);
+  page.put(kHex[octet & 0xfU]);
 }
 
 }  // namespace
@@ -152,6 +220,21 @@ void write_label_value(Page& page, std::string_view value) {
   write_escaped(page, value, "\\\"\n");
 }
 
+void write_string(Page& page, std::span<const std::byte> bytes) {
+  std::string_view text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+  text = text.substr(0, text.find('\0'));
+  while (!text.empty()) {
+    const std::size_t length = printable_length(text);
+    if (length == 0) {
+      write_escaped_byte(page, text.front());
+      text.remove_prefix(1);
+      continue;
+    }
+    write_label_value(page, text.substr(0, length));
+    text.remove_prefix(length);
+  }
+}
+
 void write_help(Page& page, std::string_view help) {
   write_escaped(page, help, "\\\n");
 }
@@ -175,6 +258,16 @@ void write_field(Page& page, const Field& field, std::span<const std::byte> key)
       return page.number(host_uint(at, field.size));
     case FieldKind::kInt:
       return page.number(host_int(at, field.size));
+    case FieldKind::kMac:
+      return write_mac(page, at);
+    case FieldKind::kIfname:
+      return write_ifname(page, field, host_uint(at, field.size));
+    case FieldKind::kFlags:
+      return write_flags(page, field, host_uint(at, field.size));
+    case FieldKind::kString:
+      return write_string(page, key.subspan(field.offset, field.size));
+    case FieldKind::kIpChoice:
+      return write_chosen_ip(page, field, key);
   }
 }
 

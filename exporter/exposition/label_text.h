@@ -21,6 +21,9 @@ void write_ipv6(Page& page, const std::byte* address);
 
 // A label value: backslash, double quote and line feed escaped. UTF-8 as it is.
 void write_label_value(Page& page, std::string_view value);
+// Text of a program, up to the first NUL. What is no UTF-8, a control character or a backslash is
+// shown as \xNN, so that different bytes are different values.
+void write_string(Page& page, std::span<const std::byte> bytes);
 // A HELP text of format 0.0.4: backslash and line feed escaped.
 void write_help(Page& page, std::string_view help);
 

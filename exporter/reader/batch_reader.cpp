@@ -29,11 +29,13 @@ bool no_batches(int error) {
          error == -524 /* ENOTSUPP */;
 }
 
-std::uint64_t counter_at(const std::byte* value, std::uint32_t size) {
-  if (size == sizeof(std::uint32_t)) {
+// Signed numbers as their two's complement, so that adding needs to know nothing of signs.
+std::uint64_t counter_at(const std::byte* value, const traffic::Counter& counter) {
+  if (counter.size == sizeof(std::uint32_t)) {
     std::uint32_t narrow = 0;
     std::memcpy(&narrow, value, sizeof(narrow));
-    return narrow;
+    if (!counter.is_signed) return narrow;
+    return static_cast<std::uint64_t>(std::int64_t{static_cast<std::int32_t>(narrow)});
   }
   std::uint64_t wide = 0;
   std::memcpy(&wide, value, sizeof(wide));
@@ -85,7 +87,7 @@ void BatchReader::add_row(traffic::Table& into, const std::byte* key,
   const auto& counters = layout_->counters;
   for (std::uint32_t copy = 0; copy < shape_.copies; ++copy, values += stride_)
     for (std::size_t i = 0; i < counters.size(); ++i)
-      sums[i] += counter_at(values + counters[i].offset, counters[i].size);
+      sums[i] += counter_at(values + counters[i].offset, counters[i]);
 }
 
 Result<bool> BatchReader::read_batches(traffic::Table& into) {

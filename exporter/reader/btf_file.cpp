@@ -28,8 +28,7 @@ Result<std::string> sha256_hex(std::span<const std::byte> bytes) {
   return text;
 }
 
-Result<std::vector<std::byte>> read_btf_file(const std::filesystem::path& path,
-                                             const std::string& sha256) {
+Result<std::vector<std::byte>> read_btf_file(const std::filesystem::path& path) {
   errno = 0;
   std::ifstream file(path, std::ios::binary);
   std::error_code code;
@@ -41,7 +40,14 @@ Result<std::vector<std::byte>> read_btf_file(const std::filesystem::path& path,
   std::vector<std::byte> bytes(size);
   if (!file.read(reinterpret_cast<char*>(bytes.data()), static_cast<std::streamsize>(size)))
     return fail(path.string() + ": is shorter than its size; load again");
-  const auto digest = sha256_hex(bytes);
+  return bytes;
+}
+
+Result<std::vector<std::byte>> read_btf_file(const std::filesystem::path& path,
+                                             const std::string& sha256) {
+  auto bytes = read_btf_file(path);
+  if (!bytes) return bytes;
+  const auto digest = sha256_hex(*bytes);
   if (!digest) return tl::unexpected(digest.error());
   if (*digest != sha256)
     return fail(path.string() + ": sha256 is " + *digest + ", the manifest says " + sha256 +

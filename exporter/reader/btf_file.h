@@ -11,6 +11,8 @@
 
 namespace nfbpf::reader {
 
+[[nodiscard]] Result<std::vector<std::byte>> read_btf_file(const std::filesystem::path& path);
+
 // The bytes of a file whose SHA-256 is the given one (64 lower-case hex digits).
 [[nodiscard]] Result<std::vector<std::byte>> read_btf_file(const std::filesystem::path& path,
                                                            const std::string& sha256);

@@ -8,6 +8,8 @@
 #include <fstream>
 #include <string>
 
+#include "traffic/families.h"
+
 namespace nfbpf::reader {
 namespace {
 
@@ -29,7 +31,7 @@ std::vector<traffic::EnumName> names_of(const Names& names) {
 std::shared_ptr<const traffic::Layout> hook_layout() {
   traffic::Layout layout;
   layout.map = "the module's totals";
-  layout.family = "nfbpf_hook";
+  layout.family = traffic::kTotalsFamily;
   layout.key_size = 2;
   layout.value_size = 0;  // never in memory as one value: each counter is a file
   layout.labels = {{"family", traffic::FieldKind::kEnum, 0, 1, names_of(kFamilies)},

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "traffic/map_rules.h"
 #include "traffic/table.h"
 
 struct btf;
@@ -43,9 +44,10 @@ struct MapTypes {
   std::vector<std::string> hidden = {};  // key members without a label
 };
 
-// Key members become labels, u64 and u32 value members become counters; names of typedefs choose
-// how a label is shown (bpf/abi/nfbpf.h). What cannot be shown is an error that names the map and
-// the member.
-[[nodiscard]] Result<traffic::Layout> decode_layout(const Btf& btf, const MapTypes& types);
+// Key members become labels, value members counters, gauges and histograms, as the names of their
+// typedefs and tags say (bpf/abi/nfbpf.h) and `rules` want it otherwise. What cannot be shown is an
+// error that names the map and the member.
+[[nodiscard]] Result<traffic::Layout> decode_layout(const Btf& btf, const MapTypes& types,
+                                                    const traffic::MapRules& rules = {});
 
 }  // namespace nfbpf::reader

@@ -11,6 +11,7 @@
 #include "base/unique_fd.h"
 #include "reader/batch_reader.h"
 #include "reader/btf_file.h"
+#include "reader/kernel_btf.h"
 #include "reader/layout.h"
 
 namespace nfbpf::reader {
@@ -23,11 +24,12 @@ tl::unexpected<Failure> refuse(ErrorClass kind, Error error) {
   return tl::unexpected(Failure{kind, std::move(error)});
 }
 
-Result<UniqueFd> open_pin(const std::string& path) {
+// `absent` is the next step when there is no such pin.
+Result<UniqueFd> open_pin(const std::string& path, const char* absent) {
   LIBBPF_OPTS(bpf_obj_get_opts, opts, .file_flags = BPF_F_RDONLY);
   const int fd = bpf_obj_get_opts(path.c_str(), &opts);
   if (fd >= 0) return UniqueFd(fd);
-  const std::string next = fd == -ENOENT   ? "; run nfbpf-load"
+  const std::string next = fd == -ENOENT   ? absent
                            : fd == -EACCES ? "; this user is not in the group of the pin"
                            : fd == -EPERM  ? "; the kernel asks for a capability to read maps"
                                            : "";
@@ -92,19 +94,20 @@ MapOpener::Opened skipped(std::string why) {
   return {nullptr, std::move(why)};
 }
 
-tl::expected<MapOpener::Opened, Failure> source_of(UniqueFd fd, const bpf_map_info& info,
-                                                   const ManifestMap& map) {
+// Why there is nothing to show, whatever the BTF says; empty: there is.
+std::string unreadable(const bpf_map_info& info, const std::string& map) {
   if (!is_readable(info.type))
-    return skipped("map " + map.name + ": type " + type_text(info.type) +
-                   " has no rows of counters; hash and array maps have");
-  if (map.key_type_id == 0 || map.value_type_id == 0)
-    return skipped("map " + map.name + ": has no BTF for its key or value");
-  const auto raw = read_btf_file(map.btf, map.btf_sha256);
-  if (!raw) return refuse(ErrorClass::kManifest, raw.error());
-  const auto btf = Btf::parse(*raw, map.btf.string());
-  if (!btf) return refuse(ErrorClass::kManifest, btf.error());
-  auto layout = decode_layout(*btf, {map.name, map.key_type_id, map.value_type_id, map.key_size,
-                                     map.value_size, map.hidden});
+    return "map " + map + ": type " + type_text(info.type) +
+           " has no rows of counters; hash and array maps have";
+  if (info.btf_key_type_id == 0 || info.btf_value_type_id == 0)
+    return "map " + map + ": has no BTF for its key or value";
+  return {};
+}
+
+tl::expected<MapOpener::Opened, Failure> source_of(UniqueFd fd, const bpf_map_info& info,
+                                                   const MapTypes& types, const Btf& btf,
+                                                   const traffic::MapRules& rules) {
+  auto layout = decode_layout(btf, types, rules);
   if (!layout) return skipped(layout.error().what);
   const bool per_cpu = is_per_cpu(info.type);
   const int cpus = per_cpu ? libbpf_num_possible_cpus() : 1;
@@ -117,19 +120,62 @@ tl::expected<MapOpener::Opened, Failure> source_of(UniqueFd fd, const bpf_map_in
       {}};
 }
 
+MapTypes types_of(const std::string& map, const bpf_map_info& info,
+                  std::vector<std::string> hidden) {
+  return {map,           info.btf_key_type_id, info.btf_value_type_id,
+          info.key_size, info.value_size,      std::move(hidden)};
+}
+
+// The map's types from the file that the configuration names, else from the kernel.
+Result<Btf> btf_of(const OtherPin& pin, const bpf_map_info& info) {
+  if (pin.btf.empty()) return kernel_btf(info.btf_id);
+  const auto raw = read_btf_file(pin.btf);
+  if (!raw) return tl::unexpected(raw.error());
+  return Btf::parse(*raw, pin.btf.string());
+}
+
 }  // namespace
 
+const traffic::MapRules& PinOpener::rules_of(const std::string& map) const {
+  static const traffic::MapRules kNone;
+  const auto found = rules_.find(map);
+  return found == rules_.end() ? kNone : found->second;
+}
+
+MapOpener::Opened PinOpener::open_other(const OtherPin& pin) {
+  const traffic::MapRules& rules = rules_of(pin.name);
+  if (rules.drop) return Opened{};
+  const std::string map = "map " + pin.name + ": ";
+  auto fd = open_pin(pin.path.string(), "; is the tool that pins it running?");
+  if (!fd) return skipped(map + fd.error().what);
+  const auto info = info_of(*fd, pin.path.string());
+  if (!info) return skipped(map + info.error().what);
+  if (auto why = unreadable(*info, pin.name); !why.empty()) return skipped(std::move(why));
+  const auto btf = btf_of(pin, *info);
+  if (!btf) return skipped(map + btf.error().what);
+  auto opened = source_of(std::move(*fd), *info, types_of(pin.name, *info, {}), *btf, rules);
+  if (!opened) return skipped(map + opened.error().error.what);
+  return std::move(*opened);
+}
+
 tl::expected<MapOpener::Opened, Failure> PinOpener::open(const ManifestMap& map) {
+  const traffic::MapRules& rules = rules_of(map.name);
+  if (rules.drop) return Opened{};
   const std::string path =
       pin_dir_.empty() ? map.pin : (pin_dir_ / NFBPF_PIN_MAPS / map.name).string();
-  auto fd = open_pin(path);
+  auto fd = open_pin(path, "; run nfbpf-load");
   if (!fd) return refuse(ErrorClass::kOpen, fd.error());
   const auto info = info_of(*fd, path);
   if (!info) return refuse(ErrorClass::kOpen, info.error());
   if (const std::string what = difference(*info, map); !what.empty())
     return refuse(ErrorClass::kLayout, Error{0, path + ": is not the map that nfbpf-load pinned: " +
                                                     what + "; detach and load again"});
-  return source_of(std::move(*fd), *info, map);
+  if (auto why = unreadable(*info, map.name); !why.empty()) return skipped(std::move(why));
+  const auto raw = read_btf_file(map.btf, map.btf_sha256);
+  if (!raw) return refuse(ErrorClass::kManifest, raw.error());
+  const auto btf = Btf::parse(*raw, map.btf.string());
+  if (!btf) return refuse(ErrorClass::kManifest, btf.error());
+  return source_of(std::move(*fd), *info, types_of(map.name, *info, map.hidden), *btf, rules);
 }
 
 }  // namespace nfbpf::reader

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "reader/reader.h"
 
+#include <algorithm>
 #include <chrono>
+#include <iterator>
 #include <utility>
 
 #include "reader/hook_totals.h"
@@ -27,15 +29,22 @@ traffic::Collection timed(const char* name, Collect collect) {
 
 }  // namespace
 
-Reader::Reader(Paths paths, std::unique_ptr<MapOpener> opener)
-    : paths_(std::move(paths)), opener_(std::move(opener)) {}
+Reader::Reader(Paths paths, std::unique_ptr<MapOpener> opener, InterfaceNames interface_names,
+               std::vector<OtherPin> other_pins)
+    : paths_(std::move(paths)),
+      opener_(std::move(opener)),
+      interface_names_(std::move(interface_names)),
+      other_pins_(std::move(other_pins)) {}
 
 std::shared_ptr<const traffic::Snapshot> Reader::take() {
   const std::lock_guard lock(mutex_);
   auto snapshot = std::make_shared<traffic::Snapshot>();
   snapshot->time = std::chrono::system_clock::now();
+  names_now_.clear();
   snapshot->collections.push_back(timed(kMapsCollector, [&] { return collect_maps(*snapshot); }));
   snapshot->collections.push_back(timed(kHooksCollector, [&] { return collect_hooks(*snapshot); }));
+  if (!other_pins_.none())
+    snapshot->collections.push_back(timed(kPinsCollector, [&] { return collect_pins(*snapshot); }));
   return snapshot;
 }
 
@@ -63,19 +72,27 @@ Reader::Step Reader::open_all() {
     if (!opened) return tl::unexpected(std::move(opened.error()));
     if (opened->source)
       opening.sources.push_back(std::move(opened->source));
-    else
+    else if (!opened->skipped_because.empty())
       opening.skipped.push_back({map.name, std::move(opened->skipped_because)});
   }
   open_ = std::move(opening);
   return {};
 }
 
+Result<traffic::Table> Reader::read_table(MapSource& source) {
+  auto table = source.read();
+  if (!table) return table;
+  // After the read: an interface that the map knows by then was there.
+  if (names_now_.empty() && has_interface_names(source.layout())) names_now_ = interface_names_();
+  return with_interface_names(traffic::fold_hidden(std::move(*table)), names_now_);
+}
+
 Reader::Step Reader::read_all(std::vector<traffic::Table>& tables) {
   tables.clear();
   for (const auto& source : open_->sources) {
-    auto table = source->read();
+    auto table = read_table(*source);
     if (!table) return tl::unexpected(Failure{ErrorClass::kRead, std::move(table.error())});
-    tables.push_back(traffic::fold_hidden(std::move(*table)));
+    tables.push_back(std::move(*table));
   }
   return {};
 }
@@ -100,6 +117,22 @@ Reader::Step Reader::collect_maps(traffic::Snapshot& snapshot) {
   }
   snapshot.origin = open_->origin;
   snapshot.skipped = open_->skipped;
+  return {};
+}
+
+Reader::Step Reader::collect_pins(traffic::Snapshot& snapshot) {
+  std::vector<std::string> taken;
+  for (const traffic::Table& table : snapshot.tables) taken.push_back(table.layout().map);
+  for (const traffic::SkippedMap& map : snapshot.skipped) taken.push_back(map.map);
+  other_pins_.follow(*opener_, taken);
+  std::vector<traffic::Table> tables;
+  for (MapSource* source : other_pins_.sources()) {
+    auto table = read_table(*source);
+    if (!table) return tl::unexpected(Failure{ErrorClass::kRead, std::move(table.error())});
+    tables.push_back(std::move(*table));
+  }
+  std::ranges::move(tables, std::back_inserter(snapshot.tables));
+  std::ranges::move(other_pins_.skipped(), std::back_inserter(snapshot.skipped));
   return {};
 }
 

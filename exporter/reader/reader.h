@@ -9,8 +9,10 @@
 #include <optional>
 #include <vector>
 
+#include "reader/interface_names.h"
 #include "reader/manifest.h"
 #include "reader/map_source.h"
+#include "reader/other_pins.h"
 #include "reader/pinned_map.h"
 #include "traffic/snapshot.h"
 
@@ -19,6 +21,7 @@ namespace nfbpf::reader {
 // Names of the collectors, as label values.
 inline constexpr const char* kMapsCollector = "maps";
 inline constexpr const char* kHooksCollector = "hooks";
+inline constexpr const char* kPinsCollector = "pins";  // only when there are other pins
 
 // Follows what the loader wrote: opens the maps when the manifest appears, again when it changes or
 // a read fails, and reads them all for each snapshot.
@@ -28,7 +31,9 @@ class Reader final : public traffic::SnapshotSource {
     std::filesystem::path run_dir;
     std::filesystem::path sysfs;
   };
-  Reader(Paths paths, std::unique_ptr<MapOpener> opener);
+  Reader(Paths paths, std::unique_ptr<MapOpener> opener,
+         InterfaceNames interface_names = own_interface_names,
+         std::vector<OtherPin> other_pins = {});
 
   // Threads that come while a read is under way wait for it and then take their own.
   [[nodiscard]] std::shared_ptr<const traffic::Snapshot> take() override;
@@ -57,12 +62,17 @@ class Reader final : public traffic::SnapshotSource {
   Step follow_manifest();
   Step open_all();
   Step read_all(std::vector<traffic::Table>& tables);
+  [[nodiscard]] Result<traffic::Table> read_table(MapSource& source);
   Step collect_maps(traffic::Snapshot& snapshot);
+  Step collect_pins(traffic::Snapshot& snapshot);
   Step collect_hooks(traffic::Snapshot& snapshot);
   Step read_maps_with_one_retry(traffic::Snapshot& snapshot);
 
   Paths paths_;
   std::unique_ptr<MapOpener> opener_;
+  InterfaceNames interface_names_;
+  std::vector<traffic::EnumName> names_now_;  // of interfaces, once asked for in this snapshot
+  OtherPins other_pins_;
   std::mutex mutex_;
   std::optional<Open> open_;
 };

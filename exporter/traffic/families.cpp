@@ -45,16 +45,33 @@ std::vector<std::uint32_t> rows_by_key(const Table& table) {
 // How two tables that give the same families relate.
 enum class Relation : std::uint8_t { kUnrelated, kDisjoint, kSameKeys, kClash };
 
-bool share_a_family(const Layout& a, const Layout& b) {
-  return std::ranges::any_of(a.counters, [&](const Counter& of_a) {
-    return std::ranges::any_of(b.counters, [&](const Counter& of_b) {
-      return family_name(a, of_a) == family_name(b, of_b);
-    });
-  });
+bool share_a_sample(const FamilyNames& a, const FamilyNames& b) {
+  return std::ranges::find_first_of(a.samples, b.samples) != a.samples.end();
+}
+
+// Whether the layouts share families, and share them whole: one name, one type.
+struct Sharing {
+  bool any = false;
+  bool whole = true;
+};
+
+Sharing sharing(const Layout& a, const Layout& b) {
+  Sharing sharing;
+  const auto names_b = family_names(b);
+  for (const FamilyNames& of_a : family_names(a)) {
+    for (const FamilyNames& of_b : names_b) {
+      if (!share_a_sample(of_a, of_b)) continue;
+      sharing.any = true;
+      sharing.whole &= of_a.family == of_b.family && of_a.type == of_b.type;
+    }
+  }
+  return sharing;
 }
 
 Relation relate(const Layout& a, const Layout& b) {
-  if (!share_a_family(a, b)) return Relation::kUnrelated;
+  const Sharing shared = sharing(a, b);
+  if (!shared.any) return Relation::kUnrelated;
+  if (!shared.whole) return Relation::kClash;
   const auto order_a = labels_by_name(a);
   const auto order_b = labels_by_name(b);
   const bool same_names = std::ranges::equal(
@@ -69,13 +86,13 @@ Relation relate(const Layout& a, const Layout& b) {
         (kind_a == FieldKind::kIpv6 && kind_b == FieldKind::kIpv4))
       return Relation::kDisjoint;
   }
-  const bool same_keys =
-      a.labels == b.labels && a.key_size == b.key_size && a.counters == b.counters;
+  const bool same_keys = a.labels == b.labels && a.key_size == b.key_size &&
+                         a.counters == b.counters && a.histograms == b.histograms;
   return same_keys ? Relation::kSameKeys : Relation::kClash;
 }
 
-std::string help_text(const Layout& layout, const Counter& counter) {
-  std::string help = counter.name.empty() ? "count" : counter.name;
+std::string help_text(const Layout& layout, const std::string& name) {
+  std::string help = name.empty() ? "count" : name;
   std::ranges::replace(help, '_', ' ');
   help[0] = static_cast<char>(std::toupper(static_cast<unsigned char>(help[0])));
   const char* joint = " by ";
@@ -89,32 +106,72 @@ std::string help_text(const Layout& layout, const Counter& counter) {
 }  // namespace
 
 std::string family_name(const Layout& layout, const Counter& counter) {
+  constexpr std::string_view kTotal = "_total";
   std::string name = layout.family;
   if (!counter.name.empty()) name += "_" + counter.name;
-  if (!name.ends_with("_total")) name += "_total";
+  const bool has_total = name.ends_with(kTotal);
+  if (counter.type == MetricType::kCounter && !has_total) name += kTotal;
+  // Of what can fall there is no total.
+  if (counter.type == MetricType::kGauge && has_total) name.resize(name.size() - kTotal.size());
   return name;
+}
+
+std::string family_name(const Layout& layout, const Histogram& histogram) {
+  return histogram.name.empty() ? layout.family : layout.family + "_" + histogram.name;
+}
+
+FamilyNames family_names(const Layout& layout, const Counter& counter) {
+  const std::string name = family_name(layout, counter);
+  return {name, counter.type, {name}};
+}
+
+FamilyNames family_names(const Layout& layout, const Histogram& histogram) {
+  const std::string name = family_name(layout, histogram);
+  return {name, MetricType::kHistogram, {name, name + "_bucket", name + "_sum", name + "_count"}};
+}
+
+std::vector<FamilyNames> family_names(const Layout& layout) {
+  std::vector<FamilyNames> names;
+  for (const Counter& counter : layout.counters)
+    if (counter.type != MetricType::kHistogram) names.push_back(family_names(layout, counter));
+  for (const Histogram& histogram : layout.histograms)
+    names.push_back(family_names(layout, histogram));
+  return names;
 }
 
 FamilySet FamilySet::build(const std::vector<Table>& tables,
                            std::span<const std::string_view> taken) {
   FamilySet set;
+  const auto is_map = [](const Table& table) { return table.capacity() != 0; };
   for (const Table& table : tables)
-    if (!set.reject_taken(table, taken)) set.place(table);
+    if (!is_map(table)) set.place(table);
+  for (const Table& table : tables)
+    if (is_map(table) && !set.reject_taken(table, taken)) set.place(table);
   set.sort();
   return set;
 }
 
 bool FamilySet::reject_taken(const Table& table, std::span<const std::string_view> taken) {
   const Layout& layout = table.layout();
-  for (const Counter& counter : layout.counters) {
-    const std::string name = family_name(layout, counter);
-    if (std::ranges::find(taken, name) == taken.end()) continue;
-    rejected_.push_back({layout.map, "map " + layout.map + ": gives " + name +
-                                         ", which the exporter has of itself; rename its value "
-                                         "struct or member"});
-    return true;
+  const std::string totals = std::string(kTotalsFamily) + "_";
+  for (const FamilyNames& names : family_names(layout)) {
+    for (const std::string& name : names.samples) {
+      const bool own = std::ranges::find(taken, name) != taken.end();
+      if (!own && !name.starts_with(totals)) continue;
+      rejected_.push_back({layout.map, "map " + layout.map + ": gives " + name + ", which " +
+                                           (own ? "the exporter has of itself"
+                                                : "is a name of the module's totals") +
+                                           "; rename its value struct or member"});
+      return true;
+    }
   }
   return false;
+}
+
+void FamilySet::reject_clash(const Layout& layout, const Layout& other) {
+  rejected_.push_back({layout.map, "map " + layout.map + ": gives " + layout.family +
+                                       " with other labels or counters than map " + other.map +
+                                       "; rename its value struct"});
 }
 
 void FamilySet::place(const Table& table) {
@@ -127,11 +184,7 @@ void FamilySet::place(const Table& table) {
         view.table = &folded_.emplace_back(fold_together(*view.table, table));
         return;
       case Relation::kClash:
-        rejected_.push_back(
-            {table.layout().map, "map " + table.layout().map + ": gives " + table.layout().family +
-                                     " with other labels or counters than map " +
-                                     view.table->layout().map + "; rename its value struct"});
-        return;
+        return reject_clash(table.layout(), view.table->layout());
     }
   }
   add_view(table);
@@ -141,16 +194,29 @@ void FamilySet::add_view(const Table& table) {
   const Layout& layout = table.layout();
   const View& view = views_.emplace_back(View{&table, {}, labels_by_name(layout)});
   for (std::uint32_t i = 0; i < layout.counters.size(); ++i) {
-    const std::string name = family_name(layout, layout.counters[i]);
-    auto family = std::ranges::find(families_, name, &Family::name);
-    if (family == families_.end()) {
-      families_.push_back({name, help_text(layout, layout.counters[i]), {}});
-      family = families_.end() - 1;
-    } else {
-      family->help += ", " + layout.map;
-    }
-    family->parts.push_back({&view, i});
+    const Counter& counter = layout.counters[i];
+    if (counter.type == MetricType::kHistogram) continue;
+    add_part(family_name(layout, counter), counter.type, {counter.name, counter.help}, {&view, i});
   }
+  for (std::uint32_t i = 0; i < layout.histograms.size(); ++i) {
+    const Histogram& histogram = layout.histograms[i];
+    add_part(family_name(layout, histogram), MetricType::kHistogram,
+             {histogram.name, histogram.help}, {&view, i});
+  }
+}
+
+void FamilySet::add_part(const std::string& name, MetricType type, const Words& words,
+                         const Part& part) {
+  const Layout& layout = part.view->table->layout();
+  auto family = std::ranges::find(families_, name, &Family::name);
+  if (family == families_.end()) {
+    families_.push_back(
+        {name, type, words.help.empty() ? help_text(layout, words.name) : words.help, {}});
+    family = families_.end() - 1;
+  } else if (words.help.empty()) {
+    family->help += ", " + layout.map;
+  }
+  family->parts.push_back(part);
 }
 
 void FamilySet::sort() {

@@ -20,15 +20,16 @@ struct View {
   std::vector<std::uint32_t> labels;  // indices into layout().labels, by label name
 };
 
-// One counter of one view.
+// One counter or histogram of one view.
 struct Part {
   const View* view = nullptr;
-  std::uint32_t counter = 0;  // index into layout().counters
+  std::uint32_t index = 0;  // into layout().counters; of a histogram into layout().histograms
 };
 
 // One metric family: the same counter of one or more tables, e.g. IPv4 and IPv6.
 struct Family {
-  std::string name;  // with _total
+  std::string name;  // of a counter with _total
+  MetricType type = MetricType::kCounter;
   std::string help;
   std::vector<Part> parts;  // not empty; their series are disjoint
 };
@@ -39,7 +40,8 @@ class FamilySet {
  public:
   // Tables of the same family name and label names become one family. A table that would give
   // series which another table gives already, in a way that cannot be added up, is left out and
-  // named in rejected(); so is one with a family of a name in `taken`, which others write.
+  // named in rejected(); so is a map with a family of a name in `taken`, which others write, or of
+  // a name of the module's totals. Tables that are no maps (the totals) go first.
   static FamilySet build(const std::vector<Table>& tables,
                          std::span<const std::string_view> taken = {});
 
@@ -47,10 +49,18 @@ class FamilySet {
   [[nodiscard]] const std::vector<SkippedMap>& rejected() const { return rejected_; }
 
  private:
+  // A member's name, and its help where a person gave one.
+  struct Words {
+    const std::string& name;
+    const std::string& help;
+  };
+
   FamilySet() = default;
   [[nodiscard]] bool reject_taken(const Table& table, std::span<const std::string_view> taken);
   void place(const Table& table);
+  void reject_clash(const Layout& layout, const Layout& other);
   void add_view(const Table& table);
+  void add_part(const std::string& name, MetricType type, const Words& words, const Part& part);
   void sort();
 
   std::list<Table> folded_;  // lists: addresses stay
@@ -59,7 +69,22 @@ class FamilySet {
   std::vector<SkippedMap> rejected_;
 };
 
-// The family name of one counter of a layout: family, counter and _total.
+// The names of the module's totals begin so, whether or not the module is there.
+inline constexpr const char* kTotalsFamily = "nfbpf_hook";
+
+// The family name of one counter of a layout: family, counter and, if it is no gauge, _total.
 [[nodiscard]] std::string family_name(const Layout& layout, const Counter& counter);
+[[nodiscard]] std::string family_name(const Layout& layout, const Histogram& histogram);
+
+// A family and the names that its samples have, of which no other family may have one.
+struct FamilyNames {
+  std::string family;
+  MetricType type = MetricType::kCounter;
+  std::vector<std::string> samples;
+};
+[[nodiscard]] FamilyNames family_names(const Layout& layout, const Counter& counter);
+[[nodiscard]] FamilyNames family_names(const Layout& layout, const Histogram& histogram);
+// Of every family of the layout.
+[[nodiscard]] std::vector<FamilyNames> family_names(const Layout& layout);
 
 }  // namespace nfbpf::traffic

@@ -21,6 +21,11 @@ enum class FieldKind : std::uint8_t {
   kUint,         // 1, 2, 4 or 8 bytes, host order
   kInt,          // the same, signed
   kUintNetwork,  // the same, network order
+  kMac,          // 6 bytes
+  kIfname,       // interface number shown by its name, or as a number when it has none
+  kFlags,        // names of the bits that are set, the rest as one hexadecimal number
+  kString,       // text up to the first NUL
+  kIpChoice,     // 16 bytes that hold an IPv4 or an IPv6 address, as `choice` says
 };
 
 struct EnumName {
@@ -29,27 +34,64 @@ struct EnumName {
   bool operator==(const EnumName&) const = default;
 };
 
+// The number of the key that says which of two addresses a field holds.
+struct FamilyChoice {
+  std::uint32_t offset = 0;  // bytes from the start of the key
+  std::uint32_t size = 0;
+  std::uint64_t ipv4 = 0;  // what it is for IPv4
+  std::uint64_t ipv6 = 0;
+  bool operator==(const FamilyChoice&) const = default;
+};
+
 // One label: a piece of the packed key. Bytes of a key that no field covers (padding, reserved
 // members) are hidden and never tell two rows apart.
 struct Field {
   std::string name;
   FieldKind kind = FieldKind::kUint;
-  std::uint32_t offset = 0;  // bytes from the start of the key
-  std::uint32_t size = 0;    // bytes
-  std::vector<EnumName> names;
+  std::uint32_t offset = 0;     // bytes from the start of the key
+  std::uint32_t size = 0;       // bytes
+  std::vector<EnumName> names;  // kEnum, kFlags; kIfname: by value, as of the snapshot
+  FamilyChoice choice{};        // kIpChoice
   bool operator==(const Field&) const = default;
 };
 
-// What a counter's number counts. Prometheus wants base units, so nanoseconds are shown as seconds.
+// Bytes of an IPv4 address.
+inline constexpr std::size_t kIpv4Bytes = 4;
+
+// An integer of 1 to 8 bytes in host order.
+[[nodiscard]] std::uint64_t host_uint(const std::byte* at, std::size_t size);
+
+// Which address a kIpChoice field of this key holds.
+enum class ChosenFamily : std::uint8_t { kNeither, kIpv4, kIpv6 };
+[[nodiscard]] ChosenFamily chosen_family(const Field& field, std::span<const std::byte> key);
+
+// What a number counts. Prometheus wants base units, so nanoseconds are shown as seconds.
 enum class Unit : std::uint8_t { kCount, kNanoseconds };
 
-// One counter: a u64 or u32 of the value.
+enum class MetricType : std::uint8_t { kCounter, kGauge, kHistogram };
+
+// One number of the value, a family of its own unless a histogram shows it.
 struct Counter {
   std::string name;          // empty: the family's name needs no more words
   std::uint32_t offset = 0;  // bytes from the start of the value of one CPU
   std::uint32_t size = 0;    // 4 or 8 bytes
   Unit unit = Unit::kCount;
+  MetricType type = MetricType::kCounter;  // kHistogram: a slot or the sum of one
+  bool is_signed = false;
+  std::string help{};  // empty: made from the name
   bool operator==(const Counter&) const = default;
+};
+
+// A run of counters that are the slots of a histogram, each counting what is above the bound before
+// and not above its own; the last has no bound.
+struct Histogram {
+  std::string name;
+  std::uint32_t first_slot = 0;       // index into Layout::counters
+  std::uint32_t sum = 0;              // index into Layout::counters
+  std::vector<std::uint64_t> bounds;  // inclusive, ascending; one fewer than slots
+  Unit unit = Unit::kCount;           // of the bounds and of the sum
+  std::string help{};
+  bool operator==(const Histogram&) const = default;
 };
 
 // What a table's rows mean.
@@ -60,6 +102,7 @@ struct Layout {
   std::uint32_t value_size = 0;
   std::vector<Field> labels;
   std::vector<Counter> counters;
+  std::vector<Histogram> histograms{};
   bool operator==(const Layout&) const = default;
 };
 
@@ -89,6 +132,9 @@ class Table {
     return {values_.data() + row * layout_->counters.size(), layout_->counters.size()};
   }
 
+  // The same rows under a layout that differs in names alone.
+  void rename(std::shared_ptr<const Layout> layout) { layout_ = std::move(layout); }
+
   void reserve(std::size_t rows);
   // Adds a row with all counters 0 and returns them. `key` has at least key_size bytes.
   std::span<std::uint64_t> append(const std::byte* key);
@@ -102,8 +148,9 @@ class Table {
   std::vector<std::uint64_t> values_;
 };
 
-// Rows whose shown bytes are equal become one row, hidden bytes become 0. A table whose hidden
-// bytes are all 0, as they are meant to be, comes back as it is.
+// Rows that would be shown alike become one row: hidden bytes become 0, and so do those behind a
+// string's NUL and those of a union that its family leaves unused. A table in which they are all 0,
+// as they are meant to be, comes back as it is.
 [[nodiscard]] Table fold_hidden(Table table);
 
 // One table with the rows of both; rows of the same key are added. Both have the same labels and

@@ -18,6 +18,8 @@ class AbiBtf {
     u32_ = btf__add_int(btf_, "unsigned int", 4, 0);
     u64_ = btf__add_int(btf_, "unsigned long long", 8, 0);
     s32_ = btf__add_int(btf_, "int", 4, BTF_INT_SIGNED);
+    s64_ = btf__add_int(btf_, "long long", 8, BTF_INT_SIGNED);
+    char_ = btf__add_int(btf_, "char", 1, BTF_INT_SIGNED);
     add_typedefs();
     add_enums();
     add_keys();
@@ -48,8 +50,11 @@ class AbiBtf {
   }
   int add_typedef(const char* name, int type) { return btf__add_typedef(btf_, name, type); }
 
-  int u8_, u16_, u32_, u64_, s32_;
-  int ipv4, ipv6, protocol, port, ifindex, reserved16, reserved8;
+  int array(int type, std::uint32_t count) { return btf__add_array(btf_, u32_, type, count); }
+
+  int u8_, u16_, u32_, u64_, s32_, s64_, char_;
+  int ipv4, ipv6, protocol, port, ifindex, ifname, mac, reserved16, reserved8;
+  int gauge, ns, log2_slot;
   int direction, family, overflow_reason;
   int ipv4_key, ipv6_key, overflow_key;
   int source_destination, overflow;
@@ -64,6 +69,14 @@ class AbiBtf {
     protocol = add_typedef("nfbpf_protocol_t", u8_);
     port = add_typedef("nfbpf_port_t", u16_);
     ifindex = add_typedef("nfbpf_ifindex_t", u32_);
+    ifname = add_typedef("nfbpf_ifname_t", u32_);
+    const int bytes6 = array(u8_, 6);
+    const int six = btf__add_struct(btf_, nullptr, 6);
+    field("byte", bytes6, 0);
+    mac = add_typedef("nfbpf_mac_t", six);
+    gauge = add_typedef("nfbpf_gauge_t", u64_);
+    ns = add_typedef("nfbpf_ns_t", u64_);
+    log2_slot = add_typedef("nfbpf_log2_slot_t", u64_);
     reserved16 = add_typedef("nfbpf_reserved16_t", u16_);
     reserved8 = add_typedef("nfbpf_reserved8_t", u8_);
   }

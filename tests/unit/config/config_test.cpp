@@ -54,8 +54,7 @@ const Refused kRefused[] = {
     {"wbe: {}", "f.yaml:1:1: wbe: is no key of this file; did you mean web?"},
     {"elephant: 1",
      "f.yaml:1:1: elephant: is no key of this file; known are pin_dir, run_dir, "
-     "web.listen_addresses, "
-     "web.telemetry_path, log.level, log.format"},
+     "maps, pinned_maps, web.listen_addresses, web.telemetry_path, log.level, log.format"},
     {"run_dir: run", "f.yaml:1:10: run_dir: has \"run\", allowed is an absolute path"},
     {"\nrun_dir:", "f.yaml:2:1: run_dir: has nothing, allowed is an absolute path"},
     {"run_dir: [/a]", "f.yaml:1:10: run_dir: has a list, allowed is an absolute path"},
@@ -82,6 +81,42 @@ const Refused kRefused[] = {
      "escape or dot segment; use a path such as /metrics"},
     {"web: {telemetry_path: /}",
      "f.yaml:1:23: web.telemetry_path: \"/\" is the server's own; use a path such as /metrics"},
+    {"maps: [a]", "f.yaml:1:7: maps: has a list, allowed is a mapping of names"},
+    {"maps:\n  m: {dorp: true}", "f.yaml:2:7: maps.m.dorp: is no key here; did you mean drop?"},
+    {"maps:\n  m:\n    drop: maybe",
+     "f.yaml:3:11: maps.m.drop: has \"maybe\", allowed is true or false"},
+    {"maps: {m: {family: 1up}}",
+     "f.yaml:1:20: maps.m.family: has \"1up\", allowed is a name of letters, digits and _ that "
+     "begins with no digit"},
+    {"maps: {m: {labels: {pid: {rename: __pid}}}}",
+     "f.yaml:1:35: maps.m.labels.pid.rename: has \"__pid\", allowed is a name that does not begin "
+     "with __"},
+    {"maps: {m: {labels: {pid: {unit: bytes}}}}",
+     "f.yaml:1:27: maps.m.labels.pid.unit: is no key here; known are rename, drop"},
+    {"maps: {m: {members: {x: {unit: hours}}}}",
+     "f.yaml:1:32: maps.m.members.x.unit: has \"hours\", allowed is none, nanoseconds, seconds or "
+     "bytes"},
+    {"maps: {m: {members: {x: {type: histogram}}}}",
+     "f.yaml:1:32: maps.m.members.x.type: has \"histogram\", allowed is counter or gauge"},
+    {"maps: {m: {members: {x: {bounds: []}}}}",
+     "f.yaml:1:34: maps.m.members.x.bounds: has a list, allowed is a list of whole numbers, "
+     "ascending"},
+    {"maps: {m: {members: {x: {bounds: [1, -2]}}}}",
+     "f.yaml:1:38: maps.m.members.x.bounds[1]: has \"-2\", allowed is a whole number"},
+    {"maps: {m: {members: {x: {bounds: [5, 5]}}}}",
+     "f.yaml:1:38: maps.m.members.x.bounds[1]: has 5 after 5; bounds ascend"},
+    {"maps: {m: {members: {x: }}}",
+     "f.yaml:1:22: maps.m.members.x: has nothing, allowed is a mapping"},
+    {"maps: {m: {}, m: {}}", "f.yaml:1:15: maps.m: stands here twice"},
+    {"pinned_maps: {}", "f.yaml:1:14: pinned_maps: has a mapping, allowed is a list of pins"},
+    {"pinned_maps: [{name: a}]", "f.yaml:1:15: pinned_maps[0]: has no path, which names the pin"},
+    {"pinned_maps: [{path: a}]",
+     "f.yaml:1:22: pinned_maps[0].path: has \"a\", allowed is an absolute path"},
+    {"pinned_maps: [{path: /b/a-b}]",
+     "f.yaml:1:15: pinned_maps[0]: \"a-b\" can be no part of a metric's name; give the map another "
+     "with name"},
+    {"pinned_maps: [{path: /b/a}, {path: /c/a}]",
+     "f.yaml:1:29: pinned_maps[1]: is the second map named a; give one of them another with name"},
     {"run_dir: /a\nrun_dir: /b", "f.yaml:2:1: run_dir: stands here twice"},
     {"- run_dir", "f.yaml:1:1: has a list, allowed is a mapping of keys"},
     {"just words", "f.yaml:1:1: has \"just words\", allowed is a mapping of keys"},
@@ -89,6 +124,62 @@ const Refused kRefused[] = {
     {"? [a]\n: b", "f.yaml:1:3: a key is a list, allowed is a word"},
     {"run_dir: /a\n---\nrun_dir: /b", "f.yaml:3:1: a second document begins; one is allowed"},
 };
+
+TEST(Config, ReadsRulesForMaps) {
+  const auto config = parse(R"(
+maps:
+  requests:
+    family: site_requests
+    help: Requests.
+    labels: {pid: {drop: true}, addr: {rename: client}}
+    members:
+      took: {unit: nanoseconds, bounds: [1000, 18446744073709551615], help: Time.}
+      open: {type: gauge, rename: open_requests}
+      scratch: {drop: true}
+  state: {drop: true}
+pinned_maps:
+  - {path: /b/requests, btf: /etc/t.btf}
+  - {path: /b/x-y, name: x_y}
+)",
+                            "f.yaml");
+  ASSERT_TRUE(config) << config.error().what;
+  ASSERT_EQ(config->maps.size(), 2U);
+  EXPECT_TRUE(config->maps.at("state").drop);
+  const auto& requests = config->maps.at("requests");
+  EXPECT_FALSE(requests.drop);
+  EXPECT_EQ(requests.family, "site_requests");
+  EXPECT_EQ(requests.help, "Requests.");
+  EXPECT_TRUE(requests.labels.at("pid").drop);
+  EXPECT_EQ(requests.labels.at("addr").name, "client");
+  const auto& took = requests.members.at("took");
+  EXPECT_EQ(took.unit, traffic::NamedUnit::kNanoseconds);
+  EXPECT_EQ(took.bounds, (std::vector<std::uint64_t>{1000, 18446744073709551615ULL}));
+  EXPECT_EQ(took.help, "Time.");
+  EXPECT_FALSE(took.type);
+  EXPECT_EQ(requests.members.at("open").type, traffic::MetricType::kGauge);
+  EXPECT_EQ(requests.members.at("open").name, "open_requests");
+  EXPECT_TRUE(requests.members.at("scratch").drop);
+  ASSERT_EQ(config->pinned_maps.size(), 2U);
+  EXPECT_EQ(config->pinned_maps[0].name, "requests");
+  EXPECT_EQ(config->pinned_maps[0].btf, "/etc/t.btf");
+  EXPECT_EQ(config->pinned_maps[1].name, "x_y");
+}
+
+// The comments that show rules are rules.
+TEST(Config, TheExamplesInTheShippedFileAreValid) {
+  std::ifstream file(NFBPF_SOURCE_DIR "/config/nfbpf_exporter.yaml");
+  std::string text;
+  bool example = false;
+  for (std::string line; std::getline(file, line);) {
+    example = line.starts_with("# maps:") || line.starts_with("# pinned_maps:") ||
+              (example && line.starts_with("#   "));
+    if (example) text += line.substr(2) + "\n";
+  }
+  const auto config = parse(text, "f.yaml");
+  ASSERT_TRUE(config) << config.error().what;
+  EXPECT_EQ(config->maps.size(), 2U);
+  EXPECT_EQ(config->pinned_maps.size(), 1U);
+}
 
 TEST(Config, RefusesWithPlaceKeyValueAndWhatIsAllowed) {
   for (const Refused& c : kRefused) {

@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include <array>
+#include <cstring>
 #include <random>
 
 #include "string_sink.h"
@@ -47,8 +48,59 @@ TEST(LabelText, WritesEachKind) {
       {{"f", FieldKind::kProtocol, 0, 1, {}}, bytes({253}), "253"},
       {{"f", FieldKind::kEnum, 0, 1, test::directions()}, bytes({2}), "in"},
       {{"f", FieldKind::kEnum, 0, 1, test::directions()}, bytes({9}), "9"},
+      {{"f", FieldKind::kMac, 1, 6, {}}, bytes({1, 2, 0, 0xa, 0xff, 0x10, 5}), "02:00:0a:ff:10:05"},
+      {{"f", FieldKind::kIfname, 0, 4, {{2, "eth0"}, {7, "wg0"}}}, bytes({7, 0, 0, 0}), "wg0"},
+      {{"f", FieldKind::kIfname, 0, 4, {{2, "eth0"}, {7, "wg0"}}}, bytes({3, 0, 0, 0}), "3"},
+      {{"f", FieldKind::kIfname, 0, 4, {}}, bytes({3, 0, 0, 0}), "3"},
   };
   for (const Case& c : cases) EXPECT_EQ(field(c.field, c.key), c.text);
+}
+
+TEST(LabelText, JoinsFlags) {
+  const Field bits{"f", FieldKind::kFlags, 0, 1, {{1, "fin"}, {2, "syn"}, {16, "ack"}}};
+  EXPECT_EQ(field(bits, bytes({2})), "syn");
+  EXPECT_EQ(field(bits, bytes({18})), "syn|ack");
+  EXPECT_EQ(field(bits, bytes({0x52})), "syn|ack|0x40");
+  EXPECT_EQ(field(bits, bytes({0xc0})), "0xc0");
+  EXPECT_EQ(field(bits, bytes({0})), "0");
+  const Field named{"f", FieldKind::kFlags, 0, 1, {{0, "none"}, {3, "both"}, {1, "one"}}};
+  EXPECT_EQ(field(named, bytes({0})), "none");
+  EXPECT_EQ(field(named, bytes({3})), "both");
+  EXPECT_EQ(field(named, bytes({1})), "one");
+}
+
+std::string text_of(const std::string& value) {
+  const Field f{"f", FieldKind::kString, 0, static_cast<std::uint32_t>(value.size()), {}};
+  std::vector<std::byte> key(value.size());
+  std::memcpy(key.data(), value.data(), value.size());
+  return field(f, key);
+}
+
+TEST(LabelText, WritesTextUpToItsEndAndBytesThatAreNoText) {
+  using std::string_literals::operator""s;
+  EXPECT_EQ(text_of("ssh\0d\0"s), "ssh");
+  EXPECT_EQ(text_of("full"), "full");
+  EXPECT_EQ(text_of("\0"s), "");
+  EXPECT_EQ(text_of("\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80"),
+            "\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80");
+  EXPECT_EQ(text_of("a\"b"), "a\\\"b");
+  // A backslash is shown as bytes are, so that no text looks like other bytes.
+  EXPECT_EQ(text_of("a\\xff"), "a\\\\x5cxff");
+  EXPECT_EQ(text_of("\xff\n\x7f"), "\\\\xff\\\\x0a\\\\x7f");
+  EXPECT_EQ(text_of("\xc3"), "\\\\xc3") << "cut short";
+  EXPECT_EQ(text_of("\xc0\xaf"), "\\\\xc0\\\\xaf") << "overlong";
+  EXPECT_EQ(text_of("\xed\xa0\x80"), "\\\\xed\\\\xa0\\\\x80") << "a surrogate";
+  EXPECT_EQ(text_of("\xf4\x90\x80\x80"), "\\\\xf4\\\\x90\\\\x80\\\\x80") << "past U+10FFFF";
+}
+
+TEST(LabelText, WritesTheAddressThatTheFamilyChooses) {
+  const Field either{"f", FieldKind::kIpChoice, 1, 16, {}, {0, 1, 2, 10}};
+  auto key = bytes({2, 192, 0, 2, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1});
+  EXPECT_EQ(field(either, key), "192.0.2.1");
+  key[0] = std::byte{10};
+  EXPECT_EQ(field(either, key), "c000:201::1");
+  key[0] = std::byte{3};
+  EXPECT_EQ(field(either, key), "");
 }
 
 std::string ipv6(const std::array<unsigned char, 16>& address) {

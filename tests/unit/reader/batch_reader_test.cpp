@@ -277,5 +277,20 @@ TEST(BatchReader, SumsNarrowCountersAndWrapsAt64Bits) {
   EXPECT_EQ(table->values(0)[1], 11U);
 }
 
+TEST(BatchReader, SumsSignedNumbersOfEitherWidth) {
+  Kernel kernel = kernel_with(1, 1);
+  auto& values = kernel.values.begin()->second;
+  values = {~0ULL, 0xfffffffbU, 3, 2};  // -1 and 3; -5 and 2
+  auto layout = test::ipv4_layout();
+  const auto gauge = traffic::MetricType::kGauge;
+  layout.counters = {{"wide", 0, 8, traffic::Unit::kCount, gauge, true},
+                     {"narrow", 8, 4, traffic::Unit::kCount, gauge, true}};
+  reader::BatchReader reader(std::make_unique<FakeCalls>(kernel), layout, {16, kCopies, true});
+  const auto table = reader.read();
+  ASSERT_TRUE(table);
+  EXPECT_EQ(static_cast<std::int64_t>(table->values(0)[0]), 2);
+  EXPECT_EQ(static_cast<std::int64_t>(table->values(0)[1]), -3);
+}
+
 }  // namespace
 }  // namespace nfbpf

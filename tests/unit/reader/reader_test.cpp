@@ -21,8 +21,11 @@ using traffic::ErrorClass;
 struct World {
   int opens = 0;
   int failing_reads = 0;  // reads that fail before reads work again
+  int other_opens = 0;
   std::uint64_t packets = 1;
   std::string skip;  // map that cannot be shown
+  std::string unwanted;
+  bool interface_label = false;
   bool layout_differs = false;
 };
 
@@ -30,6 +33,7 @@ class FakeSource final : public MapSource {
  public:
   FakeSource(World& world, const std::string& map) : world_(world), layout_(test::ipv4_layout()) {
     layout_.map = map;
+    if (world.interface_label) layout_.labels[0].kind = traffic::FieldKind::kIfname;
   }
   [[nodiscard]] const traffic::Layout& layout() const override { return layout_; }
   [[nodiscard]] Result<traffic::Table> read() override {
@@ -54,8 +58,14 @@ class FakeOpener final : public MapOpener {
     ++world_.opens;
     if (world_.layout_differs)
       return tl::unexpected(traffic::Failure{ErrorClass::kLayout, Error{0, "key_size is 8"}});
+    if (map.name == world_.unwanted) return Opened{};
     if (map.name == world_.skip) return Opened{nullptr, "map " + map.name + ": key x: is odd"};
     return Opened{std::make_unique<FakeSource>(world_, map.name), {}};
+  }
+  [[nodiscard]] Opened open_other(const OtherPin& pin) override {
+    ++world_.other_opens;
+    if (!fs::exists(pin.path)) return {nullptr, "map " + pin.name + ": is not there"};
+    return {std::make_unique<FakeSource>(world_, pin.name), {}};
   }
 
  private:
@@ -64,7 +74,9 @@ class FakeOpener final : public MapOpener {
 
 class ReaderTest : public testing::Test {
  protected:
-  ReaderTest() : reader_({run_.path(), sysfs_.path()}, std::make_unique<FakeOpener>(world_)) {}
+  ReaderTest()
+      : reader_({run_.path(), sysfs_.path()}, std::make_unique<FakeOpener>(world_),
+                [this] { return interfaces_; }) {}
 
   void load(const char* datapath = "netfilter-link", int abi_major = 1) {
     const json maps = {map("one", 1), map("two", 2)};
@@ -94,6 +106,7 @@ class ReaderTest : public testing::Test {
   World world_;
   test::Folder run_;
   test::Folder sysfs_;
+  std::vector<traffic::EnumName> interfaces_;
   Reader reader_;
   int loads_ = 0;
 };
@@ -154,6 +167,86 @@ TEST_F(ReaderTest, SkipsAMapThatCannotBeShownAndGoesOn) {
   EXPECT_EQ(snapshot->tables.size(), 1U);
   ASSERT_EQ(snapshot->skipped.size(), 1U);
   EXPECT_EQ(snapshot->skipped[0].why, "map one: key x: is odd");
+}
+
+TEST_F(ReaderTest, SaysNothingOfAMapThatIsNotWanted) {
+  load();
+  world_.unwanted = "one";
+  const auto snapshot = reader_.take();
+  EXPECT_EQ(snapshot->tables.size(), 1U);
+  EXPECT_TRUE(snapshot->skipped.empty());
+}
+
+TEST_F(ReaderTest, ResolvesInterfaceNamesAnewForEachSnapshot) {
+  load();
+  world_.interface_label = true;
+  interfaces_ = {{2, "eth0"}};
+  EXPECT_EQ(reader_.take()->tables[0].layout().labels[0].names, interfaces_);
+  interfaces_ = {{2, "lan"}, {3, "wan"}};
+  EXPECT_EQ(reader_.take()->tables[1].layout().labels[0].names, interfaces_);
+}
+
+class OtherPinsTest : public ReaderTest {
+ protected:
+  std::shared_ptr<const traffic::Snapshot> take() { return others_.take(); }
+  // By rename, as a pin that is replaced is another inode.
+  void pin() {
+    std::ofstream(run_.path() / "next") << "x";
+    fs::rename(run_.path() / "next", pin_);
+  }
+
+  fs::path pin_ = run_.path() / "pin";
+  Reader others_{{run_.path(), sysfs_.path()},
+                 std::make_unique<FakeOpener>(world_),
+                 [this] { return interfaces_; },
+                 {{"theirs", pin_, {}}, {"one", pin_, {}}}};
+};
+
+TEST_F(OtherPinsTest, AreShownWithoutALoaderAndOpenedOnce) {
+  pin();
+  (void)take();
+  const auto snapshot = take();
+  EXPECT_EQ(snapshot->tables.size(), 2U);
+  EXPECT_EQ(world_.other_opens, 2);
+  EXPECT_FALSE(snapshot->complete()) << "the loader's maps are still missing";
+  ASSERT_EQ(snapshot->collections.size(), 3U);
+  EXPECT_EQ(snapshot->collections[2].collector, kPinsCollector);
+  EXPECT_FALSE(snapshot->collections[2].failure);
+}
+
+TEST_F(OtherPinsTest, ComeAndGoAndAreReplaced) {
+  auto snapshot = take();
+  ASSERT_EQ(snapshot->skipped.size(), 2U);
+  EXPECT_EQ(snapshot->skipped[0].why, "map theirs: is not there");
+  pin();
+  EXPECT_EQ(take()->tables.size(), 2U);
+  const int opens = world_.other_opens;
+  pin();
+  EXPECT_EQ(take()->tables.size(), 2U);
+  EXPECT_EQ(world_.other_opens, opens + 2);
+  fs::remove(pin_);
+  snapshot = take();
+  EXPECT_TRUE(snapshot->tables.empty());
+  EXPECT_EQ(snapshot->skipped.size(), 2U);
+}
+
+TEST_F(OtherPinsTest, GiveWayToTheLoadersMapOfThatName) {
+  pin();
+  load();
+  const auto snapshot = take();
+  EXPECT_TRUE(snapshot->complete());
+  EXPECT_EQ(snapshot->tables.size(), 3U);
+  ASSERT_EQ(snapshot->skipped.size(), 1U);
+  EXPECT_EQ(snapshot->skipped[0].why, "map one: nfbpf-load has a map of that name; give " +
+                                          pin_.string() + " another with name in pinned_maps");
+}
+
+TEST_F(OtherPinsTest, FailTogetherWhenOneCannotBeRead) {
+  pin();
+  world_.failing_reads = 1;
+  const auto snapshot = take();
+  EXPECT_TRUE(snapshot->tables.empty());
+  EXPECT_TRUE(snapshot->collections[2].failure);
 }
 
 TEST_F(ReaderTest, RefusesAnotherAbiAndAnotherLayout) {

@@ -107,11 +107,79 @@ TEST(FamilySet, RefusesAFamilyNameThatIsComposedTwice) {
   EXPECT_EQ(set.rejected().size(), 1U);
 }
 
+traffic::Layout layout_of(const char* map, std::vector<traffic::Counter> counters) {
+  auto layout = test::ipv4_layout();
+  layout.map = map;
+  layout.family = "nfbpf_x";
+  layout.counters = std::move(counters);
+  return layout;
+}
+
+TEST(FamilySet, ShowsAHistogramAsOneFamilyAndItsPartsAsNone) {
+  const traffic::Counter part{"",   0, 8, traffic::Unit::kCount, traffic::MetricType::kHistogram,
+                              false};
+  auto layout = layout_of("m", {part, part, {"hits", 16, 8}});
+  layout.histograms = {{"size", 0, 1, {}, traffic::Unit::kCount, "Sizes."}};
+  std::vector<traffic::Table> tables;
+  tables.push_back(test::table(layout));
+  const auto set = FamilySet::build(tables);
+  EXPECT_EQ(names(set), (std::vector<std::string>{"nfbpf_x_hits_total", "nfbpf_x_size"}));
+  EXPECT_EQ(set.families()[1].type, traffic::MetricType::kHistogram);
+  EXPECT_EQ(set.families()[1].help, "Sizes.");
+}
+
+TEST(FamilySet, RefusesAMetricThatIsASampleOfAHistogram) {
+  const traffic::Counter part{"",   0, 8, traffic::Unit::kCount, traffic::MetricType::kHistogram,
+                              false};
+  auto histogram = layout_of("m", {part, part});
+  histogram.histograms = {{"size", 0, 1, {}}};
+  std::vector<traffic::Table> tables;
+  tables.push_back(test::table(histogram));
+  tables.push_back(test::table(
+      layout_of("n", {{"size_count", 0, 8, traffic::Unit::kCount, traffic::MetricType::kGauge}})));
+  const auto set = FamilySet::build(tables);
+  EXPECT_EQ(names(set), std::vector<std::string>{"nfbpf_x_size"});
+  EXPECT_EQ(set.rejected().size(), 1U);
+}
+
+TEST(FamilySet, LetsNoMapTakeTheModulesTotals) {
+  auto totals = test::ipv4_layout();
+  totals.map = "the module's totals";
+  totals.family = traffic::kTotalsFamily;
+  auto impostor = totals;
+  impostor.map = "impostor";
+  for (const bool loaded : {true, false}) {
+    std::vector<traffic::Table> tables;
+    tables.push_back(test::table(impostor));
+    if (loaded) tables.push_back(test::table(totals, 0));
+    const auto set = FamilySet::build(tables);
+    EXPECT_EQ(set.families().size(), loaded ? 2U : 0U);
+    if (loaded) {
+      EXPECT_EQ(set.families()[0].parts[0].view->table->layout().map, totals.map);
+    }
+    ASSERT_EQ(set.rejected().size(), 1U);
+    EXPECT_EQ(set.rejected()[0].why,
+              "map impostor: gives nfbpf_hook_packets_total, which is a name of the module's "
+              "totals; rename its value struct or member");
+  }
+}
+
+TEST(FamilyName, HasTotalForCountersAlone) {
+  traffic::Layout layout;
+  layout.family = "nfbpf_x";
+  const auto gauge = [](const char* name) {
+    return traffic::Counter{name, 0, 8, traffic::Unit::kCount, traffic::MetricType::kGauge};
+  };
+  EXPECT_EQ(traffic::family_name(layout, gauge("open")), "nfbpf_x_open");
+  EXPECT_EQ(traffic::family_name(layout, gauge("open_total")), "nfbpf_x_open");
+}
+
 TEST(FamilyName, SaysTotalOnce) {
   traffic::Layout layout;
   layout.family = "nfbpf_x";
-  EXPECT_EQ(traffic::family_name(layout, {"drops_total", 0, 8}), "nfbpf_x_drops_total");
-  EXPECT_EQ(traffic::family_name(layout, {"", 0, 8}), "nfbpf_x_total");
+  EXPECT_EQ(traffic::family_name(layout, traffic::Counter{"drops_total", 0, 8}),
+            "nfbpf_x_drops_total");
+  EXPECT_EQ(traffic::family_name(layout, traffic::Counter{"", 0, 8}), "nfbpf_x_total");
 }
 
 }  // namespace
