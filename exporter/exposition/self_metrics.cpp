@@ -22,6 +22,7 @@ using prometheus::Labels;
 using prometheus::MetricFamily;
 
 constexpr std::string_view kNames[] = {
+    "nfbpf_accountable",
     "nfbpf_build_info",
     "nfbpf_datapath_info",
     "nfbpf_map_capacity",
@@ -32,6 +33,7 @@ constexpr std::string_view kNames[] = {
     "nfbpf_scrape_duration_seconds",
     "nfbpf_scrape_errors_total",
     "nfbpf_scrape_success",
+    "nfbpf_unaccounted_packets",
     "nfbpf_up",
     "process_cpu_seconds_total",
     "process_max_fds",
@@ -94,7 +96,7 @@ void add_maps(FromSnapshot& out, const traffic::Snapshot& snapshot, std::size_t 
 
 void add_origin(FromSnapshot& out, const traffic::Snapshot& snapshot) {
   if (!snapshot.origin) return;
-  const auto& [datapath, program, loaded_at] = *snapshot.origin;
+  const auto& [datapath, program, loaded_at, accountable] = *snapshot.origin;
   out.gauge("nfbpf_datapath_info", "How packets reach the program, and why it is that way.",
             {{{{"datapath", datapath.name}, {"reason", datapath.reason}}, 1}});
   out.gauge("nfbpf_program_info", "The BPF program that is attached.",
@@ -106,6 +108,22 @@ void add_origin(FromSnapshot& out, const traffic::Snapshot& snapshot) {
               1}});
   out.gauge("nfbpf_program_load_time_seconds", "When the program was loaded, since unix epoch.",
             {{{}, loaded_at}});
+  out.gauge("nfbpf_accountable",
+            "Whether nfbpf_unaccounted_packets can be told: the module runs the built-in program, "
+            "whose maps began with it, on every packet.",
+            {{{}, accountable ? 1.0 : 0.0}});
+}
+
+void add_unaccounted(FromSnapshot& out, const traffic::Snapshot& snapshot) {
+  if (!snapshot.unaccounted) return;
+  std::vector<std::pair<Labels, double>> samples;
+  for (const traffic::Unaccounted& one : *snapshot.unaccounted)
+    samples.push_back(
+        {{{"family", one.family}, {"hook", one.hook}}, static_cast<double>(one.packets)});
+  out.gauge("nfbpf_unaccounted_packets",
+            "Packets that the module met and no row, overflow or filtered counted: 0, or a count "
+            "was lost.",
+            samples);
 }
 
 // A whole number without an exponent, which to_chars would take for the shorter 1.7e+09.
@@ -210,6 +228,7 @@ std::vector<SelfMetrics::Rendered> SelfMetrics::render(
   add_collections(fresh, snapshot);
   add_maps(fresh, snapshot, snapshot.skipped.size() + rejected.size());
   add_origin(fresh, snapshot);
+  add_unaccounted(fresh, snapshot);
   auto families = registered_->collect(snapshot);
   std::ranges::move(fresh.take(), std::back_inserter(families));
   std::vector<Rendered> texts;

@@ -159,7 +159,10 @@ Result<Manifest> attach_by(const Datapath& datapath, const AttachOptions& option
                   .program = *program,
                   .previous = {},
                   .choices = options.choices,
-                  .maps = object->maps()};
+                  .maps = object->maps(),
+                  .accountable = datapath.name == "kmod" && object->maps_are_new() &&
+                                 is_built_in(object_file(options, datapath.entry)) &&
+                                 options.choices.sample_every == 1};
 }
 
 // The manifest is the last step: an exporter that sees it finds everything it names.

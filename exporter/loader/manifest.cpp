@@ -162,6 +162,7 @@ nlohmann::json json_of(const Manifest& manifest) {
                        {"program", json_of(manifest.program, manifest.object)},
                        {"choices", json_of(manifest.choices)},
                        {"loaded_at", now.count()},
+                       {"accountable", manifest.accountable},
                        {"maps", nlohmann::json::array()}};
   if (manifest.previous) {
     state["previous"] = json_of(manifest.previous->program, manifest.previous->object);
@@ -225,6 +226,7 @@ Result<Manifest> read_manifest(const fs::path& run_dir) {
     auto choices = choices_of(state.at("choices"));
     if (!choices) return tl::unexpected(choices.error());
     manifest.choices = *choices;
+    manifest.accountable = state.at("accountable");
     if (state.contains("previous")) {
       const auto& previous = state.at("previous");
       manifest.previous =

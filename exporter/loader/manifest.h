@@ -36,6 +36,9 @@ struct Manifest {
   std::optional<PreviousProgram> previous;  // kept for a rollback
   Choices choices;                          // the next program gets the same
   std::vector<PinnedMap> maps;
+  // The module runs the built-in program on every packet, and its maps began with the module: its
+  // totals are to be what the maps hold.
+  bool accountable = false;
 };
 
 // Writes the BTF files, then the manifest by rename, so that a reader sees an old or a new one.

@@ -159,6 +159,11 @@ bool holds_pairs(std::string_view name) {
 
 }  // namespace
 
+bool is_built_in(const fs::path& file) {
+  const std::string name = file.filename();
+  return name == "traffic.bpf.o" || name == "traffic_flow.bpf.o";
+}
+
 Result<void> LoadedObject::prepare(const ObjectOptions& options) {
   bpf_program* program = bpf_object__next_program(object_.get(), nullptr);
   if (program == nullptr) {
@@ -202,6 +207,8 @@ Result<void> LoadedObject::pin(const ObjectOptions& options, Undo& undo) {
         return fail_errno(errno, "pin map " + name + " at " + pin.string());
       }
       undo.add([pin] { ::unlink(pin.c_str()); });
+    } else {
+      maps_are_new_ = false;
     }
     if (auto ok = let_read(pin, options.readers); !ok) return ok;
     auto info = info_of(bpf_map__fd(map), name);

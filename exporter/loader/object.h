@@ -31,6 +31,9 @@ struct ObjectOptions {
   bool strict = true;  // a choice that the program does not know is an error
 };
 
+// Whether a file is one of the objects of bpf/traffic.bpf.c, by its name.
+[[nodiscard]] bool is_built_in(const std::filesystem::path& file);
+
 // A map as the manifest tells of it. All sizes in bytes.
 struct PinnedMap {
   std::string name;
@@ -56,6 +59,8 @@ class LoadedObject {
   [[nodiscard]] const std::filesystem::path& program_pin() const { return program_pin_; }
   [[nodiscard]] const std::vector<PinnedMap>& maps() const { return maps_; }
   [[nodiscard]] Result<ProgramInfo> program() const;
+  // Whether each of the maps was made by this load, and so holds nothing of before.
+  [[nodiscard]] bool maps_are_new() const { return maps_are_new_; }
 
  private:
   struct Close {
@@ -69,6 +74,7 @@ class LoadedObject {
   std::unique_ptr<bpf_object, Close> object_;
   std::filesystem::path program_pin_;
   std::vector<PinnedMap> maps_;
+  bool maps_are_new_ = true;
 };
 
 }  // namespace nfbpf::loader

@@ -176,6 +176,7 @@ Result<Manifest> swap(const SwapOptions& options) {
   after.previous = PreviousProgram{before->program, before->object};
   after.program = *program;
   after.object = fs::absolute(options.file);
+  after.accountable = before->accountable && is_built_in(options.file);
   after.maps = all_maps(object->maps(), before->maps);
   if (auto ok = write_manifest(after, options.run_dir, readers_of(after), undo); !ok) {
     return tl::unexpected(ok.error());
@@ -204,6 +205,7 @@ Result<Manifest> rollback(const SwapOptions& options) {
   manifest->previous = PreviousProgram{manifest->program, manifest->object};
   manifest->program = now.program;
   manifest->object = now.object;
+  manifest->accountable = manifest->accountable && is_built_in(now.object);
   if (auto ok = write_manifest(*manifest, options.run_dir, readers_of(*manifest), undo); !ok) {
     return tl::unexpected(ok.error());
   }

@@ -51,6 +51,7 @@ traffic::Origin origin_of(const json& state, const Manifest& manifest) {
                     text_or_empty(program, "tag"), text_or_empty(program, "object"),
                     std::to_string(manifest.abi_major) + "." + std::to_string(manifest.abi_minor)};
   origin.loaded_at = state.value("loaded_at", 0.0);
+  origin.accountable = state.value("accountable", false);
   return origin;
 }
 

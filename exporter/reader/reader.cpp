@@ -41,8 +41,12 @@ std::shared_ptr<const traffic::Snapshot> Reader::take() {
   auto snapshot = std::make_shared<traffic::Snapshot>();
   snapshot->time = std::chrono::system_clock::now();
   names_now_.clear();
+  // Before the maps: see traffic/unaccounted.h.
+  const auto totals = read_hook_totals(paths_.sysfs);
   snapshot->collections.push_back(timed(kMapsCollector, [&] { return collect_maps(*snapshot); }));
   snapshot->collections.push_back(timed(kHooksCollector, [&] { return collect_hooks(*snapshot); }));
+  if (totals && snapshot->complete() && snapshot->origin && snapshot->origin->accountable)
+    snapshot->unaccounted = traffic::unaccounted(*totals, snapshot->tables);
   if (!other_pins_.none())
     snapshot->collections.push_back(timed(kPinsCollector, [&] { return collect_pins(*snapshot); }));
   return snapshot;

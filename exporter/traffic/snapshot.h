@@ -10,6 +10,7 @@
 
 #include "base/result.h"
 #include "traffic/table.h"
+#include "traffic/unaccounted.h"
 
 namespace nfbpf::traffic {
 
@@ -29,6 +30,8 @@ struct Origin {
   Datapath datapath;
   Program program;
   double loaded_at = 0;  // seconds since the epoch
+  // Whether the maps began with the module and count each packet, so that its totals are theirs.
+  bool accountable = false;
 };
 
 // A map that is there and cannot be shown: its layout has no label or counter for a member.
@@ -62,6 +65,8 @@ struct Snapshot {
   std::optional<Origin> origin;
   std::vector<SkippedMap> skipped;
   std::vector<Collection> collections;
+  // Nothing: it cannot be said of this datapath and program.
+  std::optional<std::vector<Unaccounted>> unaccounted;
 
   [[nodiscard]] bool complete() const {
     for (const Collection& c : collections)

@@ -40,6 +40,7 @@ traffic::Snapshot good_snapshot() {
                                     {"traffic", "42", "beef", "a\\b.o", "1.0"},
                                     1700000000.25};
   snapshot.collections = {{"maps", 0.5, std::nullopt}, {"hooks", 0.25, std::nullopt}};
+  snapshot.unaccounted = {{"ipv4", "local_out", 3}, {"ipv4", "local_in", 0}};
   return snapshot;
 }
 
@@ -134,6 +135,7 @@ TEST(MetricsPage, KnowsEachNameOfItsOwn) {
     auto snapshot = failed_snapshot();
     snapshot.tables = good_snapshot().tables;
     snapshot.origin = good_snapshot().origin;
+    snapshot.unaccounted = good_snapshot().unaccounted;
     return snapshot;
   });
   exposition::SelfMetrics self({}, "/proc");
