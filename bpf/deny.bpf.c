@@ -53,8 +53,9 @@ int nfbpf_deny(struct __sk_buff *skb)
 	row = bpf_map_lookup_elem(&nfbpf_denied, &key);
 	if (!row)
 		return 0;
-	row->packets += p.packets;
-	row->bytes += p.bytes;
+	/* iptables-nft runs matches with BH on: a softirq may come between load and store. */
+	__sync_fetch_and_add(&row->packets, p.packets);
+	__sync_fetch_and_add(&row->bytes, p.bytes);
 	return 1;
 }
 

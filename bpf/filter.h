@@ -75,14 +75,18 @@ static __always_inline bool ports_pass(struct ports ports, __u32 policy)
 		      rule_of(&nfbpf_filter_port, &ports.destination), policy);
 }
 
-/* What a packet without ports is cannot be told by its ports: those rules are not for it. */
+/* Ports that are not in this packet (a later fragment, a cut-off header) have no rule. */
 static __always_inline bool transport_passes(access_t access, const struct transport *t,
 					     const struct nfbpf_filter_policy *policy)
 {
+	struct ports ports;
+
 	if (!passes(rule_of(&nfbpf_filter_protocol, &t->protocol), NFBPF_VERDICT_NONE,
 		    policy->protocol))
 		return false;
-	return !has_ports(t->protocol) || ports_pass(ports_of(access, t), policy->port);
+	if (!read_ports(access, t, &ports))
+		return true;
+	return ports_pass(ports, policy->port);
 }
 
 static __always_inline bool ipv4_passes(access_t access, const struct transport *t,

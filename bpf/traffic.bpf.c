@@ -389,7 +389,7 @@ static __always_inline bool may_go_short(const struct __sk_buff *skb)
 	       skb->ingress_ifindex != LOOPBACK_IFINDEX;
 }
 
-/* BH is off at both entries, so plain adds are exact. */
+/* Only where plain adds are exact: see atomic_adds, with which the loader takes `plain` back. */
 static __always_inline bool add_to_row(struct counters *row, const struct __sk_buff *skb)
 {
 	if (!row)

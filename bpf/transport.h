@@ -61,11 +61,18 @@ struct ports {
 	__u16 destination; /* big-endian */
 };
 
+static __always_inline bool read_ports(access_t access, const struct transport *t,
+				       struct ports *ports)
+{
+	return t->offset && has_ports(t->protocol) &&
+	       !load(access, t->offset, ports, sizeof(*ports));
+}
+
 static __always_inline struct ports ports_of(access_t access, const struct transport *t)
 {
 	struct ports ports = {};
 
-	if (t->offset && has_ports(t->protocol) && load(access, t->offset, &ports, sizeof(ports)))
+	if (!read_ports(access, t, &ports))
 		ports = (struct ports){};
 	return ports;
 }

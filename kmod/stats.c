@@ -54,6 +54,7 @@ MODULE_PARM_DESC(sample,
 /*
  * Past the extension headers, as skip_ipv6_extensions() of bpf/packet.h walks
  * them: two walks that differ would let a crafted packet break conservation.
+ * 0 says that the header behind them is not in this packet.
  */
 static int skip_extensions(const struct sk_buff *skb, u8 *protocol)
 {
@@ -70,10 +71,10 @@ static int skip_extensions(const struct sk_buff *skb, u8 *protocol)
 			break;
 		header = skb_header_pointer(skb, offset, sizeof(_header), _header);
 		if (!header)
-			break;
+			return 0;
 		*protocol = header[0];
 		if (fragment && (header[2] || header[3] & 0xf8))
-			return offset + 8;
+			return 0;
 		if (fragment)
 			offset += 8;
 		else if (authentication)
@@ -94,6 +95,8 @@ static u32 repeated_headers(const struct sk_buff *skb, bool ipv6)
 	if (ipv6) {
 		protocol = ipv6_hdr(skb)->nexthdr;
 		offset = skip_extensions(skb, &protocol);
+		if (!offset)
+			return sizeof(struct ipv6hdr);
 	} else {
 		protocol = ip_hdr(skb)->protocol;
 		offset = ip_hdr(skb)->ihl * 4;

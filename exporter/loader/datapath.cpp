@@ -61,14 +61,15 @@ Result<void> check_unattached(const AttachOptions& options) {
   return {};
 }
 
-Result<LoadedObject> load(const AttachOptions& options, Entry entry, Undo& undo) {
+Result<LoadedObject> load(const AttachOptions& options, Entry entry, bool atomic_adds, Undo& undo) {
   return LoadedObject::load({.file = object_file(options, entry),
                              .entry = entry,
                              .pin_dir = options.pin_dir,
                              .program_pin = NFBPF_PIN_PROGRAM,
                              .readers = options.readers,
                              .max_pairs = options.max_pairs,
-                             .choices = options.choices},
+                             .choices = options.choices,
+                             .atomic_adds = atomic_adds},
                             undo);
 }
 
@@ -146,7 +147,7 @@ Result<Manifest> attach_by(const Datapath& datapath, const AttachOptions& option
   if (auto ok = make_pin_dirs(options.pin_dir, options.readers, undo); !ok) {
     return tl::unexpected(ok.error());
   }
-  auto object = load(options, datapath.entry, undo);
+  auto object = load(options, datapath.entry, datapath.name != "kmod", undo);
   if (!object) return tl::unexpected(object.error());
   const auto program = object->program();
   if (!program) return tl::unexpected(program.error());
@@ -202,6 +203,14 @@ bool unpin_all(const fs::path& dir) {
     any = ::unlink(pin->path().c_str()) == 0 || any;
   }
   return any;
+}
+
+void unpin_filters(const fs::path& dir) {
+  std::error_code ec;
+  for (fs::directory_iterator pin(dir, ec), end; !ec && pin != end; pin.increment(ec)) {
+    if (pin->path().filename().string().starts_with(NFBPF_FILTER_PREFIX))
+      ::unlink(pin->path().c_str());
+  }
 }
 
 // A module that somebody loaded with a program of their own is theirs to remove.
@@ -273,6 +282,8 @@ Result<std::vector<std::string>> detach(const DetachOptions& options) {
   if (::unlink((options.pin_dir / NFBPF_PIN_PREVIOUS).c_str()) == 0) {
     taken.emplace_back("previous program");
   }
+  // Rules are no counters: an attach begins without any.
+  unpin_filters(options.pin_dir / NFBPF_PIN_MAPS);
   if (!options.keep_maps && unpin_all(options.pin_dir / NFBPF_PIN_MAPS)) {
     taken.emplace_back("maps");
   }

@@ -83,7 +83,17 @@ Result<std::string> read_text(const std::filesystem::path& path) {
   return text.str();
 }
 
+// Rules that no program asks would be written in vain.
+Result<void> check_filters(const Arguments& arguments) {
+  const auto manifest = read_manifest(arguments.run_dir);
+  if (manifest && manifest->choices.filters && is_built_in(manifest->object)) return {};
+  return fail("no program that asks rules is attached" +
+              std::string(manifest ? " (it is " + manifest->object.string() + ")" : "") +
+              ": attach the built-in one with --filters first");
+}
+
 int run_filter(const Arguments& arguments) {
+  if (auto ok = check_filters(arguments); !ok) return complain(ok.error());
   if (!arguments.rule_file.empty()) {
     const auto text = read_text(arguments.rule_file);
     if (!text) return complain(text.error());

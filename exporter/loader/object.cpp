@@ -66,6 +66,12 @@ bool is_internal(const bpf_map* map) {
   return bpf_map__is_internal(map);
 }
 
+// A program without the constant has no such choice.
+void set_flag(bpf_object* object, std::string_view name, bool value) {
+  if (const auto flag = find_constant(object, name); flag && flag->size() == sizeof(value))
+    flag->front() = std::byte{value};
+}
+
 // A program that has nothing of our ABI in it need not say so.
 Result<void> check_abi(bpf_object* object, const bpf_program* program, const fs::path& file) {
   const auto constant = find_constant(object, "nfbpf_abi");
@@ -161,7 +167,8 @@ bool holds_pairs(std::string_view name) {
 
 bool is_built_in(const fs::path& file) {
   const std::string name = file.filename();
-  return name == "traffic.bpf.o" || name == "traffic_flow.bpf.o";
+  return name == "traffic.bpf.o" || name == "traffic_flow.bpf.o" ||
+         name == "traffic_netfilter.bpf.o" || name == "traffic_flow_netfilter.bpf.o";
 }
 
 Result<void> LoadedObject::prepare(const ObjectOptions& options) {
@@ -181,9 +188,10 @@ Result<void> LoadedObject::prepare(const ObjectOptions& options) {
   }
   if (auto ok = check_abi(object_.get(), program, options.file); !ok) return ok;
   if (auto ok = set_choices(object_.get(), options.choices, options.strict); !ok) return ok;
-  // The in-tree link runs with BH on: a softirq can come between load and store of an add.
-  if (const auto atomic = find_constant(object_.get(), "atomic_adds"); atomic && !atomic->empty())
-    atomic->front() = std::byte{options.entry == Entry::kNetfilter};
+  has_choices_ = find_constant(object_.get(), "key_parts").has_value();
+  set_flag(object_.get(), "atomic_adds", options.atomic_adds);
+  // The short way adds plainly.
+  if (options.atomic_adds) set_flag(object_.get(), "plain", false);
   bpf_map* map = nullptr;
   bpf_object__for_each_map(map, object_.get()) {
     if (is_internal(map) || !bpf_map__autocreate(map)) continue;
@@ -224,7 +232,8 @@ Result<void> LoadedObject::pin(const ObjectOptions& options, Undo& undo) {
                      info->btf_value_type_id,
                      info->btf_id,
                      {}});
-    if (holds_pairs(name)) maps_.back().hidden = options.choices.hidden_labels();
+    // A map of that name in another program has the parts that it has.
+    if (holds_pairs(name) && has_choices_) maps_.back().hidden = options.choices.hidden_labels();
   }
   program_pin_ = options.pin_dir / options.program_pin;
   if (bpf_obj_pin(program_fd(), program_pin_.c_str()) != 0) {

@@ -29,6 +29,9 @@ struct ObjectOptions {
   std::optional<std::uint32_t> max_pairs;  // rows per address family; the object's own by default
   Choices choices;
   bool strict = true;  // a choice that the program does not know is an error
+  // Whether a softirq can come between load and store of an add: only the module keeps BH off for
+  // certain. The netfilter link does not, nor does nft_compat, which runs iptables-nft's matches.
+  bool atomic_adds = false;
 };
 
 // Whether a file is one of the objects of bpf/traffic.bpf.c, by its name.
@@ -75,6 +78,7 @@ class LoadedObject {
   std::filesystem::path program_pin_;
   std::vector<PinnedMap> maps_;
   bool maps_are_new_ = true;
+  bool has_choices_ = false;  // the program knows `key_parts`
 };
 
 }  // namespace nfbpf::loader

@@ -14,6 +14,8 @@ namespace {
 constexpr int kMaxDepth = 16;
 // More members than any map has that a person reads.
 constexpr std::size_t kMaxMembers = 256;
+// Structs without members of their own cost time, too.
+constexpr std::size_t kMaxVisited = 4096;
 constexpr std::string_view kTagPrefix = "nfbpf:";
 
 // Typedef names that declaration tags stand for, by struct and number of the member.
@@ -38,7 +40,9 @@ std::string joined(const std::string& prefix, std::string_view name) {
 
 class MemberWalk {
  public:
-  MemberWalk(const btf* b, const std::string& where) : btf_(b), where_(where), tags_(tags_of(b)) {}
+  // `size` is of the whole, in bytes: nothing in it may reach further.
+  MemberWalk(const btf* b, const std::string& where, std::uint64_t size)
+      : btf_(b), where_(where), size_(size), tags_(tags_of(b)) {}
 
   Result<void> walk(const Resolved& whole, const std::string& prefix, std::uint32_t base) {
     if (std::ranges::find(open_, whole.id) != open_.end() || open_.size() > kMaxDepth)
@@ -64,7 +68,9 @@ class MemberWalk {
     const char* own = btf__name_by_offset(btf_, m.name_off);
     Member member{joined(prefix, own == nullptr ? "" : own), prefix, {}, 0, 0};
     const std::uint32_t bits = btf_member_bit_offset(whole.type, index);
-    member.offset = base + bits / 8;
+    const std::uint64_t offset = std::uint64_t{base} + bits / 8;
+    if (offset > size_) return fail(place(member.name, base) + ": reaches past the end");
+    member.offset = static_cast<std::uint32_t>(offset);
     const std::string at = place(member.name, member.offset);
     if (btf_member_bitfield_size(whole.type, index) != 0 || bits % 8 != 0)
       return fail(at + ": is a bit field; give it whole bytes");
@@ -75,6 +81,11 @@ class MemberWalk {
       resolved->typedefs.insert(resolved->typedefs.begin(), each->second);
     const auto size = btf__resolve_size(btf_, m.type);
     if (size < 0) return fail(at + ": has no size");
+    if (offset + static_cast<std::uint64_t>(size) > size_)
+      return fail(at + ": reaches past the end");
+    if (++visited_ > kMaxVisited)
+      return fail(at + ": the struct and those in it have more than " +
+                  std::to_string(kMaxVisited) + " members; split it");
     if (btf_is_struct(resolved->type) && !is_shown_whole(btf_, *resolved))
       return walk(*resolved, member.name, member.offset);
     if (members_.size() == kMaxMembers)
@@ -88,6 +99,8 @@ class MemberWalk {
 
   const btf* btf_;
   const std::string& where_;
+  std::uint64_t size_;
+  std::size_t visited_ = 0;
   Tags tags_;
   std::vector<std::uint32_t> open_;  // structs that we are in
   std::vector<Member> members_;
@@ -120,7 +133,9 @@ Result<std::vector<Member>> members_of(const btf* b, std::uint32_t id, const std
   auto whole = resolve(b, id);
   if (!whole) return fail(where + ": " + whole.error().what);
   if (btf_is_struct(whole->type) && !is_shown_whole(b, *whole)) {
-    MemberWalk walk(b, where);
+    const auto bytes = btf__resolve_size(b, id);
+    if (bytes < 0) return fail(where + ": has no size");
+    MemberWalk walk(b, where, static_cast<std::uint64_t>(bytes));
     if (auto ok = walk.walk(*whole, "", 0); !ok) return tl::unexpected(ok.error());
     return walk.take();
   }

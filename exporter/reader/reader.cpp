@@ -129,15 +129,16 @@ Reader::Step Reader::collect_pins(traffic::Snapshot& snapshot) {
   for (const traffic::Table& table : snapshot.tables) taken.push_back(table.layout().map);
   for (const traffic::SkippedMap& map : snapshot.skipped) taken.push_back(map.map);
   other_pins_.follow(*opener_, taken);
-  std::vector<traffic::Table> tables;
+  Step step;
   for (MapSource* source : other_pins_.sources()) {
-    auto table = read_table(*source);
-    if (!table) return tl::unexpected(Failure{ErrorClass::kRead, std::move(table.error())});
-    tables.push_back(std::move(*table));
+    // One that cannot be read now takes nothing from the others.
+    if (auto table = read_table(*source))
+      snapshot.tables.push_back(std::move(*table));
+    else
+      step = tl::unexpected(Failure{ErrorClass::kRead, std::move(table.error())});
   }
-  std::ranges::move(tables, std::back_inserter(snapshot.tables));
   std::ranges::move(other_pins_.skipped(), std::back_inserter(snapshot.skipped));
-  return {};
+  return step;
 }
 
 Reader::Step Reader::collect_hooks(traffic::Snapshot& snapshot) {

@@ -121,7 +121,8 @@ class ValueDecoder {
     auto bounds = bounds_of(member, rule);
     if (!bounds) return tl::unexpected(bounds.error());
     const Member* sum = find(member.name + "_sum");
-    if (sum == nullptr || !btf_is_int(sum->type.type) || sum->size != kSlotBytes)
+    if (sum == nullptr || !btf_is_int(sum->type.type) || is_signed_int(sum->type.type) ||
+        sum->size != kSlotBytes)
       return fail("is a histogram without its sum; add __u64 " + member.name + "_sum");
     auto [name, unit] = naming_of(member.name, sum->type.is("nfbpf_ns_t"), rule);
     const auto first = static_cast<std::uint32_t>(layout_.counters.size());

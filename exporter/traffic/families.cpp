@@ -68,6 +68,16 @@ Sharing sharing(const Layout& a, const Layout& b) {
   return sharing;
 }
 
+// One family has one set of buckets, or sums over its series mean nothing.
+bool same_buckets(const Layout& a, const Layout& b) {
+  for (const Histogram& of_a : a.histograms)
+    for (const Histogram& of_b : b.histograms)
+      if (family_name(a, of_a) == family_name(b, of_b) &&
+          (of_a.bounds != of_b.bounds || of_a.unit != of_b.unit))
+        return false;
+  return true;
+}
+
 Relation relate(const Layout& a, const Layout& b) {
   const Sharing shared = sharing(a, b);
   if (!shared.any) return Relation::kUnrelated;
@@ -77,7 +87,7 @@ Relation relate(const Layout& a, const Layout& b) {
   const bool same_names = std::ranges::equal(
       order_a, order_b, [&](auto i, auto j) { return a.labels[i].name == b.labels[j].name; });
   // Prometheus wants the label names of a family to be the same in every series.
-  if (!same_names) return Relation::kClash;
+  if (!same_names || !same_buckets(a, b)) return Relation::kClash;
   for (std::size_t i = 0; i < order_a.size(); ++i) {
     const auto kind_a = a.labels[order_a[i]].kind;
     const auto kind_b = b.labels[order_b[i]].kind;

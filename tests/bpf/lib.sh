@@ -17,6 +17,10 @@ done
 mountpoint -q / || skip "/ is no mount point, so nothing can be mounted for this test alone: for a chroot, \"mount --bind DIR DIR\" before entering it"
 mountpoint -q /sys/fs/bpf || mount -t bpf bpf /sys/fs/bpf 2>/dev/null || skip "no bpffs at /sys/fs/bpf"
 
+# Network namespaces have names that two runs would share.
+exec {turn}>/run/nfbpf-tests.lock
+flock -w 600 $turn || fail "another run of these tests holds /run/nfbpf-tests.lock for ten minutes"
+
 work=$(mktemp -d)
 base=/sys/fs/bpf/nfbpf-test-$$ # nobody else's pins
 

@@ -56,6 +56,20 @@ for name in left router right; do
     assert_eq "$name overflow" 0 "$(map_sum "$base-$name/maps/nfbpf_overflow" packets)"
 done
 
+step "every part of the key, and rules"
+ns left nfbpf-load --pin-dir "$base-left" --run-dir "$work/run-left" detach >/dev/null
+ns left nfbpf-load --pin-dir "$base-left" --run-dir "$work/run-left" attach --datapath netfilter-link --filters \
+    --key source,destination,protocol,direction,ports,service,icmp,tcp,interfaces,netns >/dev/null
+load left filter - <<<'deny port 10'
+for port in 9 10; do
+    ns left nfbpf-traffic udp --to 10.1.0.254 --port $port --count 1000 >/dev/null
+done
+netns=$(ns left stat -L -c %i /proc/self/ns/net)
+assert_eq "packets to port 9 out of this namespace" 1000 "$(map_sum "$base-left/maps/nfbpf_ipv4" packets \
+    ".direction == \"NFBPF_DIRECTION_OUT\" and .protocol == 17 and .destination_port == $((9 << 8)) and .netns == $netns")"
+assert_eq "packets that a rule left out" 1000 "$(map_sum "$base-left/maps/nfbpf_filtered" packets \
+    '.direction == "NFBPF_DIRECTION_OUT" and .reason == "NFBPF_FILTERED_REASON_RULE"')"
+
 step "detach leaves nothing"
 for name in left router right; do
     ns $name nfbpf-load --pin-dir "$base-$name" --run-dir "$work/run-$name" detach

@@ -219,11 +219,11 @@ bool passes_all(const loader::Rules& rules, const Met& met, const Upper& upper, 
   if (!addresses) return false;
   if (!passes(rules.protocol, {exact_match(rules.protocol, std::uint32_t{upper.protocol})}))
     return false;
-  if (!kWithPorts.contains(upper.protocol)) return true;
-  const Ports ports = ports_of(met.bytes, upper).value_or(Ports{});
+  const auto ports = ports_of(met.bytes, upper);
+  if (!ports) return true;
   return passes(rules.port,
-                {exact_match(rules.port, htons(static_cast<std::uint16_t>(ports.source))),
-                 exact_match(rules.port, htons(static_cast<std::uint16_t>(ports.destination)))});
+                {exact_match(rules.port, htons(static_cast<std::uint16_t>(ports->source))),
+                 exact_match(rules.port, htons(static_cast<std::uint16_t>(ports->destination)))});
 }
 
 void add(Rows& rows, const Key& key, const Count& count) {
@@ -241,13 +241,14 @@ nfbpf_family family_of(const Met& met) {
 
 }  // namespace
 
-void Model::meet(const Met& met) {
+std::uint32_t Model::meet(const Met& met) {
   const nfbpf_family family = family_of(met);
   const auto direction = static_cast<nfbpf_direction>(met.context[NFBPF_CB_DIRECTION]);
   const bool ipv6 = family == NFBPF_FAMILY_IPV6;
   const Count count = weight(met, ipv6);
   const auto filter = [&](nfbpf_filtered_reason reason) {
     add(maps_.filtered, key_of(nfbpf_filtered_key{direction, family, reason, 0}), count);
+    return 0U;
   };
   if (!choices_.count_loopback && (met.context[NFBPF_CB_IN_IFINDEX] == kLoopback ||
                                    met.context[NFBPF_CB_OUT_IFINDEX] == kLoopback))
@@ -266,9 +267,12 @@ void Model::meet(const Met& met) {
     key = ipv6 ? pair_key<nfbpf_ipv6_key>(choices_, met, upper, true)
                : pair_key<nfbpf_ipv4_key>(choices_, met, upper, false);
   Rows& rows = ipv6 ? maps_.ipv6 : maps_.ipv4;
-  if (rows.contains(key) || rows.size() < pairs_) return add(rows, key, count);
-  add(maps_.overflow, key_of(nfbpf_overflow_key{direction, family, NFBPF_OVERFLOW_REASON_FULL, 0}),
-      count);
+  if (rows.contains(key) || rows.size() < pairs_)
+    add(rows, key, count);
+  else
+    add(maps_.overflow,
+        key_of(nfbpf_overflow_key{direction, family, NFBPF_OVERFLOW_REASON_FULL, 0}), count);
+  return 1;
 }
 
 }  // namespace nfbpf::traffic_test

@@ -45,7 +45,8 @@ class Model {
   Model(loader::Choices choices, loader::Rules rules, std::size_t pairs)
       : choices_(std::move(choices)), rules_(std::move(rules)), pairs_(pairs) {}
 
-  void meet(const Met& met);
+  // Returns what the program should: 1, or 0 for a packet that is left out.
+  std::uint32_t meet(const Met& met);
   [[nodiscard]] const Maps& maps() const { return maps_; }
 
  private:

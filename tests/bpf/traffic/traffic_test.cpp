@@ -127,8 +127,7 @@ TEST_P(Traffic, CountsRandomPacketsAsTheModelDoes) {
   RandomPackets packets(20261124);
   for (int i = 0; i < kRandomPackets; ++i) {
     const Met met = packets.next();
-    program.run(met);
-    model.meet(met);
+    ASSERT_EQ(program.run(met), model.meet(met)) << "packet " << i;
   }
   expect_same(model.maps(), program.maps());
   EXPECT_GE(sum(model.maps()).packets, std::uint64_t{kRandomPackets});

@@ -61,8 +61,9 @@ assert_eq "generation" 2 "$(cat /sys/module/nfbpf/program/generation)"
 rmmod nfbpf
 
 step "nfbpf-load when the module refuses, and when it is there already"
-assert_refused "unknown netns" "a parameter was refused.*the kernel log names it" \
+assert_refused "unknown netns" 'netns.*not in' \
     nfbpf-load attach --datapath kmod --object-dir "$NFBPF_BPF" --netns some
+assert_refused "unknown netns, by the module" 'Invalid' modprobe nfbpf bpf_path=$pins/socket netns=some
 [ ! -e $NFBPF_PINS ] || fail "left $NFBPF_PINS"
 modprobe nfbpf bpf_path=$pins/socket
 assert_refused "loaded already" "module nfbpf is loaded already: detach first" \
