@@ -272,7 +272,7 @@ void age(const ShownProgram& program) {
 
 TEST_F(Programs, HandshakeCountsEachAttemptInOnePlace) {
   ShownProgram program("tcp_handshake");
-  constexpr int kAttempts = 3000;  // enough that some share a place
+  constexpr int kAttempts = 600;  // enough that some share a place
   for (int i = 0; i < kAttempts; ++i) program.run(met(syn(static_cast<std::uint32_t>(i))));
   const auto number = [&](const char* what) { return std::stoi(at(program.samples(), tcp(what))); };
   EXPECT_EQ(number("attempts_total"), kAttempts);
@@ -351,7 +351,7 @@ TEST_F(Programs, DnsLeavesOutWhatIsNone) {
 
 TEST_F(Programs, DnsCountsEachQueryInOnePlace) {
   ShownProgram program("dns");
-  constexpr int kQueries = 3000;
+  constexpr int kQueries = 600;
   const auto send = [&](std::uint8_t id) {
     for (int i = 0; i < kQueries; ++i)
       program.run(met(query(id, static_cast<std::uint16_t>(1024 + i))));
