@@ -259,11 +259,15 @@ TEST_F(Programs, HandshakeOfIpv6BehindExtensionHeaders) {
 void age(const ShownProgram& program) {
   constexpr std::size_t kSince = 48;
   std::vector<std::byte> state(kSince + 8);
-  std::uint32_t place = 0;
+  std::vector<std::uint32_t> places;  // first: an update moves a row within its bucket
   std::uint32_t next = 0;
   const int map = program.map("nfbpf_pending");
-  for (const void* from = nullptr; bpf_map_get_next_key(map, from, &next) == 0; from = &place) {
-    place = next;
+  const void* from = nullptr;
+  while (bpf_map_get_next_key(map, from, &next) == 0) {
+    places.push_back(next);
+    from = &places.back();
+  }
+  for (const std::uint32_t place : places) {
     ASSERT_EQ(bpf_map_lookup_elem(map, &place, state.data()), 0);
     std::fill(state.begin() + kSince, state.end(), std::byte{0});
     ASSERT_EQ(bpf_map_update_elem(map, &place, state.data(), BPF_EXIST), 0);
