@@ -24,6 +24,7 @@
 #include "packet_skb.h"
 #endif
 #include "filter.h"
+#include "row.h"
 #include "transport.h"
 
 #ifdef NFBPF_FLOW
@@ -35,13 +36,6 @@
 #define IPV6_KEY struct nfbpf_ipv6_key
 #define NEEDS_TRANSPORT filters
 #endif
-
-#define EEXIST 17
-#define E2BIG 7
-#define EBUSY 16
-#define ENOMEM 12
-#define EDEADLK 35
-#define ETIMEDOUT 110
 
 #define LOOPBACK_IFINDEX 1 /* include/net/flow.h: lo of every namespace has it */
 
@@ -110,42 +104,19 @@ static __always_inline void add(struct counters *row, __u64 packets, __u64 bytes
 	}
 }
 
-/*
- * Makes the key's row, at zero, and returns it. Another context may make it
- * between our look-up and our insert: then theirs is the one, and BPF_NOEXIST
- * keeps what it has counted already. Returns NULL and *err when there is none.
- *
- * err is an int on purpose: before 6.4 the kernel's function returned one, so
- * the upper half of the register holds no sign and a long -17 is never seen.
- */
-static __always_inline struct counters *make_row(void *map, const void *key, int *err)
-{
-	struct counters zero = {};
-
-	*err = bpf_map_update_elem(map, key, &zero, BPF_NOEXIST);
-	if (*err && *err != -EEXIST)
-		return NULL;
-	return bpf_map_lookup_elem(map, key);
-}
-
 /* Rows made on first use; the maps are sized for every key there can be. */
 static __always_inline int add_named(void *map, const void *key, __u64 packets, __u64 bytes)
 {
 	struct counters *row = bpf_map_lookup_elem(map, key);
+	struct counters zero = {};
 	int err = 0;
 
 	if (!row)
-		row = make_row(map, key, &err);
+		row = make_row(map, key, &zero, &err);
 	if (!row)
 		return err ?: -ENOMEM;
 	add(row, packets, bytes);
 	return 0;
-}
-
-/* A bucket's lock that cannot be had: -EBUSY, and since 6.15 what the new lock says. */
-static __always_inline bool is_busy(int err)
-{
-	return err == -EBUSY || err == -EDEADLK || err == -ETIMEDOUT;
 }
 
 /* Out of line, so that the packet stays in registers on the way that is taken most. */
@@ -154,10 +125,7 @@ static __noinline int overflow(__u32 direction, __u32 family, __u64 packets, __u
 	struct nfbpf_overflow_key key = {
 		.direction = direction,
 		.family = family,
-		.reason = err == -E2BIG	   ? NFBPF_OVERFLOW_REASON_FULL
-			  : is_busy(err)   ? NFBPF_OVERFLOW_REASON_BUSY
-			  : err == -ENOMEM ? NFBPF_OVERFLOW_REASON_MEMORY
-					   : NFBPF_OVERFLOW_REASON_OTHER,
+		.reason = overflow_reason(err),
 	};
 
 	add_named(&nfbpf_overflow, &key, packets, bytes);
@@ -181,10 +149,11 @@ static __noinline int filtered(__u32 direction, __u32 family, __u64 packets, __u
 static __always_inline int account(const struct packet *p, void *map, const void *key)
 {
 	struct counters *row = bpf_map_lookup_elem(map, key);
+	struct counters zero = {};
 	int err = 0;
 
 	if (!row) {
-		row = make_row(map, key, &err);
+		row = make_row(map, key, &zero, &err);
 		if (!row)
 			return overflow(p->direction, p->family, p->packets, p->bytes, err);
 	}

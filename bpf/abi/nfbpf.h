@@ -113,6 +113,12 @@ typedef __u64 nfbpf_log2_slot_t;
  */
 
 /*
+ * A map whose value is a struct of a name that ends so is the program's own
+ * memory (requests that wait for their answer) and no metric.
+ */
+#define NFBPF_STATE_SUFFIX "_state"
+
+/*
  * Keys have no hidden padding: the hash covers every byte. The members stand
  * in the order in which they stand in the packet's header, so that one copy
  * out of the packet makes the key.

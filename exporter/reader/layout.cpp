@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "reader/layout.h"
 
+#include <abi/nfbpf.h>
 #include <bpf/btf.h>
 
 #include <cerrno>
 #include <limits>
 
+#include "reader/btf_members.h"
 #include "reader/key_layout.h"
 #include "reader/value_layout.h"
 
@@ -35,6 +37,12 @@ Result<Btf> Btf::parse(std::span<const std::byte> raw, const std::string& name) 
   struct btf* parsed = btf__new(raw.data(), static_cast<std::uint32_t>(raw.size()));
   if (parsed == nullptr) return fail_errno(errno, name + ": is not BTF");
   return Btf(parsed);
+}
+
+bool is_state(const Btf& btf, std::uint32_t value_type_id) {
+  const auto value = resolve(btf.get(), value_type_id);
+  return value && btf_is_struct(value->type) &&
+         type_name(btf.get(), value->type).ends_with(NFBPF_STATE_SUFFIX);
 }
 
 Result<traffic::Layout> decode_layout(const Btf& btf, const MapTypes& types,

@@ -44,6 +44,9 @@ struct MapTypes {
   std::vector<std::string> hidden = {};  // key members without a label
 };
 
+// Whether a value of this type is a program's own memory: a struct whose name ends in _state.
+[[nodiscard]] bool is_state(const Btf& btf, std::uint32_t value_type_id);
+
 // Key members become labels, value members counters, gauges and histograms, as the names of their
 // typedefs and tags say (bpf/abi/nfbpf.h) and `rules` want it otherwise. What cannot be shown is an
 // error that names the map and the member.

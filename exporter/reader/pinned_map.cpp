@@ -175,6 +175,7 @@ tl::expected<MapOpener::Opened, Failure> PinOpener::open(const ManifestMap& map)
   if (!raw) return refuse(ErrorClass::kManifest, raw.error());
   const auto btf = Btf::parse(*raw, map.btf.string());
   if (!btf) return refuse(ErrorClass::kManifest, btf.error());
+  if (is_state(*btf, info->btf_value_type_id)) return Opened{};
   return source_of(std::move(*fd), *info, types_of(map.name, *info, map.hidden), *btf, rules);
 }
 

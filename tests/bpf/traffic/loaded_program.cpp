@@ -65,7 +65,8 @@ void LoadedProgram::set_rules(const loader::Rules& rules) {
 }
 
 // A socket filter gets what is behind the Ethernet header, whose type becomes skb->protocol.
-std::uint32_t LoadedProgram::run(const Met& met, std::uint32_t repeat, std::uint32_t* nanoseconds) {
+std::uint32_t test_run(int program, const Met& met, std::uint32_t repeat,
+                       std::uint32_t* nanoseconds) {
   packet::Bytes frame(kEthernet);
   frame[12] = static_cast<std::uint8_t>(met.ethertype >> 8U);
   frame[13] = static_cast<std::uint8_t>(met.ethertype);
@@ -80,7 +81,7 @@ std::uint32_t LoadedProgram::run(const Met& met, std::uint32_t repeat, std::uint
   options.ctx_in = &context;
   options.ctx_size_in = sizeof(context);
   options.repeat = static_cast<int>(repeat);
-  check(bpf_prog_test_run_opts(program_, &options) == 0,
+  check(bpf_prog_test_run_opts(program, &options) == 0,
         "run with a packet of " + std::to_string(met.bytes.size()) + " bytes");
   if (nanoseconds != nullptr) *nanoseconds = options.duration;
   return options.retval;

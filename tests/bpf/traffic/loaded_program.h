@@ -13,6 +13,11 @@
 
 namespace nfbpf::traffic_test {
 
+// Runs a program once or `repeat` times, of *nanoseconds each on average; returns its answer.
+// Throws std::runtime_error where the kernel will not.
+std::uint32_t test_run(int program, const Met& met, std::uint32_t repeat = 1,
+                       std::uint32_t* nanoseconds = nullptr);
+
 // The built-in program in this machine's kernel, run by BPF_PROG_TEST_RUN. Needs root.
 class LoadedProgram {
  public:
@@ -22,8 +27,11 @@ class LoadedProgram {
   // Writes the rules straight to the maps of this object; it was loaded with choices.filters.
   void set_rules(const loader::Rules& rules);
 
-  // Returns the program's answer; `repeat` runs take *nanoseconds each, on average.
-  std::uint32_t run(const Met& met, std::uint32_t repeat = 1, std::uint32_t* nanoseconds = nullptr);
+  // See test_run().
+  std::uint32_t run(const Met& met, std::uint32_t repeat = 1,
+                    std::uint32_t* nanoseconds = nullptr) {
+    return test_run(program_, met, repeat, nanoseconds);
+  }
 
   // What the maps hold, summed over the CPUs.
   [[nodiscard]] Maps maps() const;

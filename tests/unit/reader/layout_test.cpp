@@ -668,6 +668,21 @@ TEST(DecodeLayout, ComparesSizesWithTheMap) {
   EXPECT_EQ(layout.error().what, "map m: key: type id 4000 has no size in the BTF");
 }
 
+TEST(IsState, TellsByTheNameOfTheValuesStruct) {
+  AbiBtf abi;
+  const auto state = static_cast<std::uint32_t>(abi.counted("handshake_state"));
+  const auto stated = static_cast<std::uint32_t>(abi.counted("handshake_stated"));
+  const auto renamed =
+      static_cast<std::uint32_t>(abi.add_typedef("hidden", static_cast<int>(state)));
+  const auto number = static_cast<std::uint32_t>(abi.add_typedef("number_state", abi.u64_));
+  const reader::Btf types(abi.release());
+  EXPECT_TRUE(reader::is_state(types, state));
+  EXPECT_TRUE(reader::is_state(types, renamed)) << "a typedef of it is the same struct";
+  EXPECT_FALSE(reader::is_state(types, stated));
+  EXPECT_FALSE(reader::is_state(types, number)) << "no struct";
+  EXPECT_FALSE(reader::is_state(types, 4000));
+}
+
 TEST(Btf, RefusesWhatIsNotBtf) {
   const std::byte junk[8] = {};
   const auto parsed = reader::Btf::parse(junk, "junk.btf");

@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
+/*
+ * What the programs of the library share: a row for each packet, or a row in
+ * nfbpf_overflow. Both entries run them with BH off on one CPU, so plain adds
+ * to per-CPU values are exact. Include packet_skb.h first.
+ */
+#ifndef NFBPF_COUNTED_H
+#define NFBPF_COUNTED_H
+
+#include "row.h"
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_HASH);
+	__uint(max_entries, NFBPF_OVERFLOW_ROWS);
+	__type(key, struct nfbpf_overflow_key);
+	__type(value, struct nfbpf_overflow);
+} nfbpf_overflow SEC(".maps");
+
+static __always_inline void count_overflow(const struct packet *p, int err)
+{
+	struct nfbpf_overflow_key key = {
+		.direction = p->direction,
+		.family = p->family,
+		.reason = overflow_reason(err),
+	};
+	struct nfbpf_overflow zero = {};
+	struct nfbpf_overflow *row = bpf_map_lookup_elem(&nfbpf_overflow, &key);
+
+	if (!row)
+		row = make_row(&nfbpf_overflow, &key, &zero, &err);
+	if (!row)
+		return;
+	row->packets += p->packets;
+	row->bytes += p->bytes;
+}
+
+/* The key's row in a map, or NULL; then the packet is in nfbpf_overflow. */
+static __always_inline void *row_of(const struct packet *p, void *map, const void *key,
+				    const void *zero)
+{
+	void *row = bpf_map_lookup_elem(map, key);
+	int err = 0;
+
+	if (!row)
+		row = make_row(map, key, zero, &err);
+	if (!row)
+		count_overflow(p, err);
+	return row;
+}
+
+/*
+ * The slot of a histogram of nfbpf_log2_slot_t: the highest bit that is set.
+ * What is too large for the last slot is counted in it.
+ */
+static __always_inline __u32 log2_slot(__u64 value, __u32 slots)
+{
+	__u32 slot = 0;
+
+	for (__u32 step = 32; step; step >>= 1) {
+		if (value >> step) {
+			value >>= step;
+			slot += step;
+		}
+	}
+	barrier_var(slot); /* or the compiler drops the check that the verifier wants */
+	return slot < slots ? slot : slots - 1;
+}
+
+#endif /* NFBPF_COUNTED_H */

@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
+/*
+ * Requests that wait for their answer. Each has one place, told by its hash;
+ * one that was not answered keeps its place until a minute has passed and
+ * another request wants it. So memory is bounded, and nothing is forgotten
+ * unseen as an LRU map would. Include address.h first.
+ *
+ * A hash map and no array, because delete then tells which of two CPUs was
+ * first. Between its look-up and its delete a place may change hands, after an
+ * answer that two CPUs meet at once: then one request more is never answered.
+ */
+#ifndef NFBPF_PENDING_H
+#define NFBPF_PENDING_H
+
+#define PENDING 16384 /* a power of two */
+#define PENDING_STALE_NS 60000000000ULL
+
+/* struct request - what its answer repeats; 48 bytes without padding */
+struct request {
+	union address client;
+	union address server;
+	__u16 client_port; /* big-endian */
+	__u16 server_port;
+	__u32 token; /* of the protocol: what tells an answer from one to an older request */
+	__u64 family;
+};
+
+#define REQUEST_WORDS (sizeof(struct request) / sizeof(__u64))
+
+struct nfbpf_pending_state {
+	struct request request;
+	__u64 since; /* ns of bpf_ktime_get_ns() */
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, PENDING);
+	__type(key, __u32);
+	__type(value, struct nfbpf_pending_state);
+} nfbpf_pending SEC(".maps");
+
+static __always_inline __u32 place_of(const struct request *request)
+{
+	const __u64 *word = (const __u64 *)request;
+	__u64 hash = 0;
+
+	for (unsigned int i = 0; i < REQUEST_WORDS; i++) {
+		hash = (hash ^ word[i]) * 0x9e3779b97f4a7c15ULL;
+		hash ^= hash >> 32;
+	}
+	return hash & (PENDING - 1);
+}
+
+static __always_inline bool same_request(const struct request *a, const struct request *b)
+{
+	const __u64 *x = (const __u64 *)a, *y = (const __u64 *)b;
+	__u64 difference = 0;
+
+	for (unsigned int i = 0; i < REQUEST_WORDS; i++)
+		difference |= x[i] ^ y[i];
+	return !difference;
+}
+
+enum begun {
+	BEGUN,	      /* its time runs */
+	BEGUN_BEFORE, /* repeated: its time runs since it was first met */
+	BEGUN_NOT,    /* its place is taken: it cannot be timed */
+};
+
+/* abandoned->family is 0, unless an older request lost its place. */
+static __always_inline enum begun begin(const struct request *request, struct request *abandoned)
+{
+	struct nfbpf_pending_state fresh = {.request = *request, .since = bpf_ktime_get_ns()};
+	__u32 place = place_of(request);
+	struct nfbpf_pending_state *old = bpf_map_lookup_elem(&nfbpf_pending, &place);
+	int err;
+
+	abandoned->family = 0;
+	if (old) {
+		if (fresh.since - old->since < PENDING_STALE_NS)
+			return same_request(&old->request, request) ? BEGUN_BEFORE : BEGUN_NOT;
+		*abandoned = old->request;
+		err = bpf_map_delete_elem(&nfbpf_pending, &place);
+		if (err) { /* another CPU was first, and counts it */
+			abandoned->family = 0;
+			return BEGUN_NOT;
+		}
+	}
+	err = bpf_map_update_elem(&nfbpf_pending, &place, &fresh, BPF_NOEXIST);
+	return err ? BEGUN_NOT : BEGUN;
+}
+
+/* false: no such request waits, or another CPU met this answer as well. */
+static __always_inline bool end(const struct request *request, __u64 *ns)
+{
+	__u32 place = place_of(request);
+	struct nfbpf_pending_state *state = bpf_map_lookup_elem(&nfbpf_pending, &place);
+	int err;
+
+	if (!state || !same_request(&state->request, request))
+		return false;
+	*ns = bpf_ktime_get_ns() - state->since;
+	err = bpf_map_delete_elem(&nfbpf_pending, &place);
+	return !err;
+}
+
+#endif /* NFBPF_PENDING_H */

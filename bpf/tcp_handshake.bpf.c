@@ -1,0 +1,155 @@
+// SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0
+/*
+ * How long servers take from SYN to SYN-ACK, and how connections fail. Returns
+ * 1, "matches", for SYN, SYN-ACK and RST.
+ *
+ * It must see both directions, and each packet once: two hooks that a packet
+ * passes count its reset twice.
+ */
+#include <stdbool.h>
+#include <stddef.h>
+#include <linux/bpf.h>
+#include <bpf/bpf_endian.h>
+#include <bpf/bpf_helpers.h>
+
+#include "nfbpf.h"
+#include "packet_skb.h"
+#include "address.h"
+#include "counted.h"
+#include "pending.h"
+
+#define SERVERS_DEFAULT 1024
+#define LATENCY_SLOTS 34 /* to 17 s; the last has what took longer */
+
+struct nfbpf_tcp_handshake_key {
+	union address server;
+	enum nfbpf_family family;
+	nfbpf_reserved8_t reserved;
+	nfbpf_reserved16_t reserved2;
+};
+
+/* Attempts are answered (latency), refused, abandoned, untimed, or still wait. */
+struct nfbpf_tcp_handshake {
+	nfbpf_log2_slot_t latency_ns[LATENCY_SLOTS];
+	__u64 latency_ns_sum;
+	__u64 attempts;	 /* SYNs without those that were sent again */
+	__u64 refused;	 /* by RST */
+	__u64 resets;	 /* of what was no attempt any more, from either side */
+	__u64 abandoned; /* no answer in a minute; known when another wants the place */
+	__u64 untimed;	 /* found their place taken */
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_HASH);
+	__uint(max_entries, SERVERS_DEFAULT);
+	__type(key, struct nfbpf_tcp_handshake_key);
+	__type(value, struct nfbpf_tcp_handshake);
+} nfbpf_tcp_handshake SEC(".maps");
+
+static const struct nfbpf_tcp_handshake zero; /* more than the stack has room for */
+
+struct tcp_head {
+	__u16 source;
+	__u16 destination;
+	__u32 sequence;
+	__u32 acknowledgment;
+	__u8 data_offset;
+	__u8 flags;
+};
+
+static __always_inline struct nfbpf_tcp_handshake *
+server_row(const struct packet *p, const union address *server, __u32 family)
+{
+	struct nfbpf_tcp_handshake_key key = {.server = *server, .family = family};
+
+	return row_of(p, &nfbpf_tcp_handshake, &key, &zero);
+}
+
+static __always_inline void count_syn(const struct packet *p, const struct request *request)
+{
+	struct request abandoned;
+	enum begun begun = begin(request, &abandoned);
+	struct nfbpf_tcp_handshake *row;
+
+	if (abandoned.family) {
+		row = server_row(p, &abandoned.server, abandoned.family);
+		if (row)
+			row->abandoned++;
+	}
+	if (begun == BEGUN_BEFORE)
+		return;
+	row = server_row(p, &request->server, p->family);
+	if (!row)
+		return;
+	row->attempts++;
+	if (begun == BEGUN_NOT)
+		row->untimed++;
+}
+
+static __always_inline void count_syn_ack(const struct packet *p, const struct request *request)
+{
+	struct nfbpf_tcp_handshake *row;
+	__u64 ns;
+
+	if (!end(request, &ns))
+		return;
+	row = server_row(p, &request->server, p->family);
+	if (!row)
+		return;
+	row->latency_ns[log2_slot(ns, LATENCY_SLOTS)]++;
+	row->latency_ns_sum += ns;
+}
+
+/* `request` is what it answers if a server sent it; else the lower port is the server's. */
+static __always_inline void count_reset(const struct packet *p, const struct request *request)
+{
+	struct nfbpf_tcp_handshake *row;
+	bool by_server = bpf_ntohs(request->server_port) <= bpf_ntohs(request->client_port);
+	__u64 ns;
+	bool refused = end(request, &ns);
+
+	row = server_row(p, refused || by_server ? &request->server : &request->client, p->family);
+	if (!row)
+		return;
+	if (refused)
+		row->refused++;
+	else
+		row->resets++;
+}
+
+/* A SYN is told by the number that its answer acknowledges. */
+SEC("socket")
+int time_handshake(struct __sk_buff *skb)
+{
+	struct packet p = packet_of_skb(skb);
+	struct transport t = transport_of(&p);
+	struct request request = {.family = p.family};
+	struct addresses a;
+	struct tcp_head tcp;
+
+	if (t.protocol != PROTOCOL_TCP || !t.offset ||
+	    load(skb, t.offset, &tcp, offsetof(struct tcp_head, flags) + 1) ||
+	    !(tcp.flags & (TCP_SYN | TCP_RST)) || !load_addresses(&p, &a))
+		return 0;
+	if ((tcp.flags & (TCP_SYN | TCP_RST | TCP_ACK)) == TCP_SYN) {
+		request.client = a.source;
+		request.server = a.destination;
+		request.client_port = tcp.source;
+		request.server_port = tcp.destination;
+		request.token = bpf_ntohl(tcp.sequence) + 1;
+		count_syn(&p, &request);
+		return 1;
+	}
+	request.client = a.destination;
+	request.server = a.source;
+	request.client_port = tcp.destination;
+	request.server_port = tcp.source;
+	request.token = bpf_ntohl(tcp.acknowledgment);
+	if (tcp.flags & TCP_RST)
+		count_reset(&p, &request);
+	else
+		count_syn_ack(&p, &request);
+	return 1;
+}
+
+char LICENSE[] SEC("license") = "Dual BSD/GPL";
