@@ -43,8 +43,10 @@ assert_rate "$flow" 10 10 # an emulated machine beside a busy one keeps time so 
 assert_no_resets "$flow"
 assert_value 'nfbpf_datapath_info{datapath="kmod"}' 1
 assert_value 'nfbpf_up' 1
-# What the module saw and what the maps hold, in one scrape: the gap is what is under way.
 assert_value 'sum(nfbpf_hook_packets_total) > bool 0' 1
+# Nothing that the module met is missing in the maps, in any scrape.
+assert_value 'nfbpf_accountable' 1
+assert_value 'max(max_over_time(nfbpf_unaccounted_packets[10m]))' 0
 assert_metrics_clean "$url"
 
 kill -TERM "$vm"
