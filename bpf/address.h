@@ -5,11 +5,6 @@
 
 #include "transport.h"
 
-#define IPV4_SOURCE_OFFSET 12
-#define IPV4_DESTINATION_OFFSET 16
-#define IPV6_SOURCE_OFFSET 8
-#define IPV6_DESTINATION_OFFSET 24
-
 /* Which of them it holds is told by a member "enum nfbpf_family" of the same key. */
 union address {
 	nfbpf_ipv4_t v4;

@@ -9,13 +9,6 @@
 
 #include "row.h"
 
-struct {
-	__uint(type, BPF_MAP_TYPE_PERCPU_HASH);
-	__uint(max_entries, NFBPF_OVERFLOW_ROWS);
-	__type(key, struct nfbpf_overflow_key);
-	__type(value, struct nfbpf_overflow);
-} nfbpf_overflow SEC(".maps");
-
 static __always_inline void count_overflow(const struct packet *p, int err)
 {
 	struct nfbpf_overflow_key key = {

@@ -14,9 +14,6 @@
 
 #define DENIED_DEFAULT 1024
 
-#define IPV4_DESTINATION_OFFSET 16
-#define IPV6_DESTINATION_OFFSET 24
-
 /* IPv4 destinations stand as ::ffff:a.b.c.d, so that one map holds both. */
 struct nfbpf_denied_key {
 	nfbpf_ipv6_t destination;

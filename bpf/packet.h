@@ -13,8 +13,12 @@
 #define IPV4_FRAGMENT_OFFSET 6
 #define IPV4_TTL_OFFSET 8
 #define IPV4_PROTOCOL_OFFSET 9
+#define IPV4_SOURCE_OFFSET 12
+#define IPV4_DESTINATION_OFFSET 16
 #define IPV6_PAYLOAD_LENGTH_OFFSET 4
 #define IPV6_NEXT_HEADER_OFFSET 6
+#define IPV6_SOURCE_OFFSET 8
+#define IPV6_DESTINATION_OFFSET 24
 #define IPV6_HEADER_LENGTH 40
 
 /* struct packet - where it was met and what it weighs on the wire */

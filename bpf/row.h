@@ -10,6 +10,14 @@
 #define EDEADLK 35
 #define ETIMEDOUT 110
 
+/* Where what finds no row is counted; every program that makes rows has it. */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_HASH);
+	__uint(max_entries, NFBPF_OVERFLOW_ROWS);
+	__type(key, struct nfbpf_overflow_key);
+	__type(value, struct nfbpf_overflow);
+} nfbpf_overflow SEC(".maps");
+
 /*
  * Makes the key's row, as `zero` has it, and returns it. Another context may
  * make it between our look-up and our insert: then theirs is the one, and

@@ -75,13 +75,6 @@ struct {
 
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_HASH);
-	__uint(max_entries, NFBPF_OVERFLOW_ROWS);
-	__type(key, struct nfbpf_overflow_key);
-	__type(value, struct nfbpf_overflow);
-} nfbpf_overflow SEC(".maps");
-
-struct {
-	__uint(type, BPF_MAP_TYPE_PERCPU_HASH);
 	__uint(max_entries, NFBPF_FILTERED_ROWS);
 	__type(key, struct nfbpf_filtered_key);
 	__type(value, struct nfbpf_filtered);

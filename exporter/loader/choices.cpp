@@ -157,15 +157,17 @@ Result<void> choose_key(Choices& choices, const std::string& list) {
   return {};
 }
 
-Result<void> set_choices(bpf_object* object, const Choices& choices, bool strict) {
+Result<void> set_choices(bpf_object* object, const Choices& choices, bool strict,
+                         bool atomic_adds) {
   const auto source4 = mask<1>(choices.source, choices.ipv4_prefix);
   const auto destination4 = mask<1>(choices.destination, choices.ipv4_prefix);
   const auto source6 = mask<4>(choices.source, choices.ipv6_prefix);
   const auto destination6 = mask<4>(choices.destination, choices.ipv6_prefix);
-  const bool plain = choices.plain();
+  // The short way adds plainly.
+  const bool plain = choices.plain() && !atomic_adds;
   const bool other_masks = !choices.source || !choices.destination || choices.ipv4_prefix != 32 ||
                            choices.ipv6_prefix != 128;
-  const std::array<Constant, 9> constants{{
+  const std::array<Constant, 10> constants{{
       {"count_loopback", bytes_of(choices.count_loopback), choices.count_loopback},
       {"key_parts", bytes_of(choices.key_parts), choices.key_parts != kDefaultParts},
       {"ipv4_source_mask", bytes_of(source4), other_masks},
@@ -175,6 +177,7 @@ Result<void> set_choices(bpf_object* object, const Choices& choices, bool strict
       {"sample_every", bytes_of(choices.sample_every), choices.sample_every != 1},
       {"filters", bytes_of(choices.filters), choices.filters},
       {"plain", bytes_of(plain), false},
+      {"atomic_adds", bytes_of(atomic_adds), false},
   }};
   for (const Constant& constant : constants)
     if (auto ok = set_constant(object, constant, strict); !ok) return ok;

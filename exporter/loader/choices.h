@@ -43,7 +43,8 @@ struct Choices {
 
 // Sets the constants of an object that is open and not loaded yet, and leaves out maps that nothing
 // would use. A program without a constant has no such choice: a wish for one is an error if
-// `strict`, else it is passed over.
-[[nodiscard]] Result<void> set_choices(bpf_object* object, const Choices& choices, bool strict);
+// `strict`, else it is passed over. `atomic_adds`: see ObjectOptions.
+[[nodiscard]] Result<void> set_choices(bpf_object* object, const Choices& choices, bool strict,
+                                       bool atomic_adds = false);
 
 }  // namespace nfbpf::loader

@@ -195,22 +195,15 @@ std::string all_reasons(const std::vector<Refusal>& refused) {
   return text;
 }
 
-// Removes the pins in `dir`; returns whether there were any.
-bool unpin_all(const fs::path& dir) {
+// Removes the pins in `dir` whose names begin with `prefix`; returns whether there were any.
+bool unpin_all(const fs::path& dir, std::string_view prefix = "") {
   bool any = false;
   std::error_code ec;
   for (fs::directory_iterator pin(dir, ec), end; !ec && pin != end; pin.increment(ec)) {
+    if (!pin->path().filename().string().starts_with(prefix)) continue;
     any = ::unlink(pin->path().c_str()) == 0 || any;
   }
   return any;
-}
-
-void unpin_filters(const fs::path& dir) {
-  std::error_code ec;
-  for (fs::directory_iterator pin(dir, ec), end; !ec && pin != end; pin.increment(ec)) {
-    if (pin->path().filename().string().starts_with(NFBPF_FILTER_PREFIX))
-      ::unlink(pin->path().c_str());
-  }
 }
 
 // A module that somebody loaded with a program of their own is theirs to remove.
@@ -283,7 +276,7 @@ Result<std::vector<std::string>> detach(const DetachOptions& options) {
     taken.emplace_back("previous program");
   }
   // Rules are no counters: an attach begins without any.
-  unpin_filters(options.pin_dir / NFBPF_PIN_MAPS);
+  unpin_all(options.pin_dir / NFBPF_PIN_MAPS, NFBPF_FILTER_PREFIX);
   if (!options.keep_maps && unpin_all(options.pin_dir / NFBPF_PIN_MAPS)) {
     taken.emplace_back("maps");
   }

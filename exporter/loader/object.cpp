@@ -66,12 +66,6 @@ bool is_internal(const bpf_map* map) {
   return bpf_map__is_internal(map);
 }
 
-// A program without the constant has no such choice.
-void set_flag(bpf_object* object, std::string_view name, bool value) {
-  if (const auto flag = find_constant(object, name); flag && flag->size() == sizeof(value))
-    flag->front() = std::byte{value};
-}
-
 // A program that has nothing of our ABI in it need not say so.
 Result<void> check_abi(bpf_object* object, const bpf_program* program, const fs::path& file) {
   const auto constant = find_constant(object, "nfbpf_abi");
@@ -187,11 +181,10 @@ Result<void> LoadedObject::prepare(const ObjectOptions& options) {
                 "\"), the module runs SEC(\"socket\"): build it with that section");
   }
   if (auto ok = check_abi(object_.get(), program, options.file); !ok) return ok;
-  if (auto ok = set_choices(object_.get(), options.choices, options.strict); !ok) return ok;
+  if (auto ok = set_choices(object_.get(), options.choices, options.strict, options.atomic_adds);
+      !ok)
+    return ok;
   has_choices_ = find_constant(object_.get(), "key_parts").has_value();
-  set_flag(object_.get(), "atomic_adds", options.atomic_adds);
-  // The short way adds plainly.
-  if (options.atomic_adds) set_flag(object_.get(), "plain", false);
   bpf_map* map = nullptr;
   bpf_object__for_each_map(map, object_.get()) {
     if (is_internal(map) || !bpf_map__autocreate(map)) continue;

@@ -41,9 +41,9 @@ std::shared_ptr<const traffic::Snapshot> Reader::take() {
   auto snapshot = std::make_shared<traffic::Snapshot>();
   snapshot->time = std::chrono::system_clock::now();
   names_now_.clear();
-  // Before the maps: see traffic/unaccounted.h.
-  const auto totals = read_hook_totals(paths_.sysfs);
-  snapshot->collections.push_back(timed(kMapsCollector, [&] { return collect_maps(*snapshot); }));
+  std::optional<traffic::Table> totals;
+  snapshot->collections.push_back(
+      timed(kMapsCollector, [&] { return collect_maps(*snapshot, totals); }));
   snapshot->collections.push_back(timed(kHooksCollector, [&] { return collect_hooks(*snapshot); }));
   if (totals && snapshot->complete() && snapshot->origin && snapshot->origin->accountable)
     snapshot->unaccounted = traffic::unaccounted(*totals, snapshot->tables);
@@ -112,8 +112,12 @@ Reader::Step Reader::read_maps_with_one_retry(traffic::Snapshot& snapshot) {
   return step;
 }
 
-Reader::Step Reader::collect_maps(traffic::Snapshot& snapshot) {
+Reader::Step Reader::collect_maps(traffic::Snapshot& snapshot,
+                                  std::optional<traffic::Table>& totals) {
   auto step = follow_manifest();
+  // Before the maps: see traffic/unaccounted.h.
+  if (step && open_->origin.accountable)
+    if (auto before = read_hook_totals(paths_.sysfs)) totals = std::move(*before);
   if (step) step = read_maps_with_one_retry(snapshot);
   if (!step) {
     snapshot.tables.clear();

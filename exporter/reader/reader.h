@@ -63,7 +63,8 @@ class Reader final : public traffic::SnapshotSource {
   Step open_all();
   Step read_all(std::vector<traffic::Table>& tables);
   [[nodiscard]] Result<traffic::Table> read_table(MapSource& source);
-  Step collect_maps(traffic::Snapshot& snapshot);
+  // `totals` gets those of before the read of the maps, where they are of use.
+  Step collect_maps(traffic::Snapshot& snapshot, std::optional<traffic::Table>& totals);
   Step collect_pins(traffic::Snapshot& snapshot);
   Step collect_hooks(traffic::Snapshot& snapshot);
   Step read_maps_with_one_retry(traffic::Snapshot& snapshot);
