@@ -5,6 +5,7 @@
  * both directions, and each packet once.
  */
 #include <stdbool.h>
+#include <stddef.h>
 #include <linux/bpf.h>
 #include <bpf/bpf_endian.h>
 #include <bpf/bpf_helpers.h>
@@ -17,7 +18,6 @@
 
 #define SERVERS_DEFAULT 1024
 #define RESPONSES_DEFAULT 4096
-#define LATENCY_SLOTS 34 /* to 17 s; the last has what took longer */
 #define DNS_PORT bpf_htons(53)
 
 /* IANA DNS RCODEs; those without a name are shown as numbers. */
@@ -35,26 +35,20 @@ enum dns_rcode {
 	DNS_RCODE_NOTZONE = 10,
 } __attribute__((packed));
 
-struct nfbpf_dns_key {
-	union address server;
-	enum nfbpf_family family;
-	nfbpf_reserved8_t reserved;
-	nfbpf_reserved16_t reserved2;
-};
-
-/* Queries are answered (latency), abandoned, untimed, or still wait. */
+/* See struct request_counts. */
 struct nfbpf_dns {
 	nfbpf_log2_slot_t latency_ns[LATENCY_SLOTS];
 	__u64 latency_ns_sum;
-	__u64 queries;	 /* without those that were sent again */
-	__u64 abandoned; /* no answer in a minute; known when another wants the place */
-	__u64 untimed;	 /* found their place taken */
+	__u64 queries;
+	__u64 abandoned;
+	__u64 untimed;
 };
+ASSERT_REQUEST_COUNTS(struct nfbpf_dns, queries);
 
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_HASH);
 	__uint(max_entries, SERVERS_DEFAULT);
-	__type(key, struct nfbpf_dns_key);
+	__type(key, struct nfbpf_server_key);
 	__type(value, struct nfbpf_dns);
 } nfbpf_dns SEC(".maps");
 
@@ -86,35 +80,6 @@ struct dns_head {
 	__u8 rcode; /* the lower half */
 };
 
-static __always_inline struct nfbpf_dns *server_row(const struct packet *p,
-						    const union address *server, __u32 family)
-{
-	struct nfbpf_dns_key key = {.server = *server, .family = family};
-
-	return row_of(p, &nfbpf_dns, &key, &zero);
-}
-
-static __always_inline void count_query(const struct packet *p, const struct request *request)
-{
-	struct request abandoned;
-	enum begun begun = begin(request, &abandoned);
-	struct nfbpf_dns *row;
-
-	if (abandoned.family) {
-		row = server_row(p, &abandoned.server, abandoned.family);
-		if (row)
-			row->abandoned++;
-	}
-	if (begun == BEGUN_BEFORE)
-		return;
-	row = server_row(p, &request->server, p->family);
-	if (!row)
-		return;
-	row->queries++;
-	if (begun == BEGUN_NOT)
-		row->untimed++;
-}
-
 static __always_inline void count_response(const struct packet *p, const struct request *request,
 					   __u8 rcode)
 {
@@ -122,18 +87,10 @@ static __always_inline void count_response(const struct packet *p, const struct 
 		.server = request->server, .family = p->family, .rcode = rcode & 0xf};
 	__u64 none = 0;
 	__u64 *responses = row_of(p, &nfbpf_dns_responses, &key, &none);
-	struct nfbpf_dns *row;
-	__u64 ns;
 
 	if (responses)
 		*responses += 1;
-	if (!end(request, &ns))
-		return;
-	row = server_row(p, &request->server, p->family);
-	if (!row)
-		return;
-	row->latency_ns[log2_slot(ns, LATENCY_SLOTS)]++;
-	row->latency_ns_sum += ns;
+	count_end(p, &nfbpf_dns, &zero, request);
 }
 
 SEC("socket")
@@ -153,7 +110,7 @@ int count_dns(struct __sk_buff *skb)
 		request.client = a.source;
 		request.client_port = dns.source;
 		request.server = a.destination;
-		count_query(&p, &request);
+		count_begin(&p, &nfbpf_dns, &zero, &request);
 		return 1;
 	}
 	if (dns.source == DNS_PORT && dns.flags & 0x80) {

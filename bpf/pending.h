@@ -3,7 +3,7 @@
  * Requests that wait for their answer. Each has one place, told by its hash;
  * one that was not answered keeps its place until a minute has passed and
  * another request wants it. So memory is bounded, and nothing is forgotten
- * unseen as an LRU map would. Include address.h first.
+ * unseen as an LRU map would. Include address.h and counted.h first.
  *
  * A hash map and no array, because delete then tells which of two CPUs was
  * first. Between its look-up and its delete a place may change hands, after an
@@ -102,6 +102,82 @@ static __always_inline bool end(const struct request *request, __u64 *ns)
 	*ns = bpf_ktime_get_ns() - state->since;
 	err = bpf_map_delete_elem(&nfbpf_pending, &place);
 	return !err;
+}
+
+#define LATENCY_SLOTS 34 /* to 17 s; the last has what took longer */
+
+struct nfbpf_server_key {
+	union address server;
+	enum nfbpf_family family;
+	nfbpf_reserved8_t reserved;
+	nfbpf_reserved16_t reserved2;
+};
+
+/*
+ * How a program's value of a server begins, whatever it calls the third
+ * member. Requests are answered (latency), abandoned, untimed, or still wait.
+ */
+struct request_counts {
+	nfbpf_log2_slot_t latency_ns[LATENCY_SLOTS];
+	__u64 latency_ns_sum;
+	__u64 begun;	 /* without those that were sent again */
+	__u64 abandoned; /* no answer in a minute; known when another wants the place */
+	__u64 untimed;	 /* found their place taken */
+};
+
+#define ASSERT_REQUEST_COUNTS(_value, _begun)                                                      \
+	_Static_assert(                                                                            \
+		offsetof(_value, latency_ns_sum) ==                                                \
+				offsetof(struct request_counts, latency_ns_sum) &&                 \
+			offsetof(_value, _begun) == offsetof(struct request_counts, begun) &&      \
+			offsetof(_value, abandoned) ==                                             \
+				offsetof(struct request_counts, abandoned) &&                      \
+			offsetof(_value, untimed) == offsetof(struct request_counts, untimed),     \
+		"begins as struct request_counts")
+
+static __always_inline void *server_row(const struct packet *p, void *map, const void *zero,
+					const union address *server, __u32 family)
+{
+	struct nfbpf_server_key key = {.server = *server, .family = family};
+
+	return row_of(p, map, &key, zero);
+}
+
+static __always_inline void count_begin(const struct packet *p, void *map, const void *zero,
+					const struct request *request)
+{
+	struct request abandoned;
+	enum begun begun = begin(request, &abandoned);
+	struct request_counts *row;
+
+	if (abandoned.family) {
+		row = server_row(p, map, zero, &abandoned.server, abandoned.family);
+		if (row)
+			row->abandoned++;
+	}
+	if (begun == BEGUN_BEFORE)
+		return;
+	row = server_row(p, map, zero, &request->server, p->family);
+	if (!row)
+		return;
+	row->begun++;
+	if (begun == BEGUN_NOT)
+		row->untimed++;
+}
+
+static __always_inline void count_end(const struct packet *p, void *map, const void *zero,
+				      const struct request *request)
+{
+	struct request_counts *row;
+	__u64 ns;
+
+	if (!end(request, &ns))
+		return;
+	row = server_row(p, map, zero, &request->server, p->family);
+	if (!row)
+		return;
+	row->latency_ns[log2_slot(ns, LATENCY_SLOTS)]++;
+	row->latency_ns_sum += ns;
 }
 
 #endif /* NFBPF_PENDING_H */

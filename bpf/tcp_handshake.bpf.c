@@ -19,30 +19,23 @@
 #include "pending.h"
 
 #define SERVERS_DEFAULT 1024
-#define LATENCY_SLOTS 34 /* to 17 s; the last has what took longer */
 
-struct nfbpf_tcp_handshake_key {
-	union address server;
-	enum nfbpf_family family;
-	nfbpf_reserved8_t reserved;
-	nfbpf_reserved16_t reserved2;
-};
-
-/* Attempts are answered (latency), refused, abandoned, untimed, or still wait. */
+/* See struct request_counts; an attempt may also be refused. */
 struct nfbpf_tcp_handshake {
 	nfbpf_log2_slot_t latency_ns[LATENCY_SLOTS];
 	__u64 latency_ns_sum;
-	__u64 attempts;	 /* SYNs without those that were sent again */
-	__u64 refused;	 /* by RST */
-	__u64 resets;	 /* of what was no attempt any more, from either side */
-	__u64 abandoned; /* no answer in a minute; known when another wants the place */
-	__u64 untimed;	 /* found their place taken */
+	__u64 attempts; /* SYNs */
+	__u64 abandoned;
+	__u64 untimed;
+	__u64 refused; /* by RST */
+	__u64 resets;  /* of what was no attempt any more, from either side */
 };
+ASSERT_REQUEST_COUNTS(struct nfbpf_tcp_handshake, attempts);
 
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_HASH);
 	__uint(max_entries, SERVERS_DEFAULT);
-	__type(key, struct nfbpf_tcp_handshake_key);
+	__type(key, struct nfbpf_server_key);
 	__type(value, struct nfbpf_tcp_handshake);
 } nfbpf_tcp_handshake SEC(".maps");
 
@@ -57,49 +50,6 @@ struct tcp_head {
 	__u8 flags;
 };
 
-static __always_inline struct nfbpf_tcp_handshake *
-server_row(const struct packet *p, const union address *server, __u32 family)
-{
-	struct nfbpf_tcp_handshake_key key = {.server = *server, .family = family};
-
-	return row_of(p, &nfbpf_tcp_handshake, &key, &zero);
-}
-
-static __always_inline void count_syn(const struct packet *p, const struct request *request)
-{
-	struct request abandoned;
-	enum begun begun = begin(request, &abandoned);
-	struct nfbpf_tcp_handshake *row;
-
-	if (abandoned.family) {
-		row = server_row(p, &abandoned.server, abandoned.family);
-		if (row)
-			row->abandoned++;
-	}
-	if (begun == BEGUN_BEFORE)
-		return;
-	row = server_row(p, &request->server, p->family);
-	if (!row)
-		return;
-	row->attempts++;
-	if (begun == BEGUN_NOT)
-		row->untimed++;
-}
-
-static __always_inline void count_syn_ack(const struct packet *p, const struct request *request)
-{
-	struct nfbpf_tcp_handshake *row;
-	__u64 ns;
-
-	if (!end(request, &ns))
-		return;
-	row = server_row(p, &request->server, p->family);
-	if (!row)
-		return;
-	row->latency_ns[log2_slot(ns, LATENCY_SLOTS)]++;
-	row->latency_ns_sum += ns;
-}
-
 /* `request` is what it answers if a server sent it; else the lower port is the server's. */
 static __always_inline void count_reset(const struct packet *p, const struct request *request)
 {
@@ -108,7 +58,8 @@ static __always_inline void count_reset(const struct packet *p, const struct req
 	__u64 ns;
 	bool refused = end(request, &ns);
 
-	row = server_row(p, refused || by_server ? &request->server : &request->client, p->family);
+	row = server_row(p, &nfbpf_tcp_handshake, &zero,
+			 refused || by_server ? &request->server : &request->client, p->family);
 	if (!row)
 		return;
 	if (refused)
@@ -137,7 +88,7 @@ int time_handshake(struct __sk_buff *skb)
 		request.client_port = tcp.source;
 		request.server_port = tcp.destination;
 		request.token = bpf_ntohl(tcp.sequence) + 1;
-		count_syn(&p, &request);
+		count_begin(&p, &nfbpf_tcp_handshake, &zero, &request);
 		return 1;
 	}
 	request.client = a.destination;
@@ -148,7 +99,7 @@ int time_handshake(struct __sk_buff *skb)
 	if (tcp.flags & TCP_RST)
 		count_reset(&p, &request);
 	else
-		count_syn_ack(&p, &request);
+		count_end(&p, &nfbpf_tcp_handshake, &zero, &request);
 	return 1;
 }
 
