@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "loader/bpffs.h"
 
+#include <fcntl.h>
 #include <grp.h>
 #include <linux/magic.h>
 #include <spdlog/spdlog.h>
 #include <sys/stat.h>
 #include <sys/statfs.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <charconv>
@@ -137,6 +139,29 @@ Result<void> make_pin_dirs(const fs::path& pin_dir, const Readers& readers, Undo
   }
   for (const fs::path& dir : {pin_dir, pin_dir / NFBPF_PIN_MAPS, pin_dir / NFBPF_PIN_LINKS}) {
     if (auto ok = make_dir(dir, readers, undo); !ok) return ok;
+  }
+  return {};
+}
+
+Result<void> exchange_pins(const fs::path& a, const fs::path& b) {
+  if (::syscall(SYS_renameat2, AT_FDCWD, a.c_str(), AT_FDCWD, b.c_str(), 2 /* RENAME_EXCHANGE */) ==
+      0) {
+    return {};
+  }
+  // bpffs learned to exchange after 5.10: three steps. Who looks at the name meanwhile is the
+  // module, which holds its program by reference, and an exporter, which tries again.
+  const fs::path aside = a.string() + kAsideSuffix;
+  if (::rename(a.c_str(), aside.c_str()) != 0) return fail_errno(errno, "rename " + a.string());
+  if (::rename(b.c_str(), a.c_str()) != 0) {
+    const int err = errno;
+    ::rename(aside.c_str(), a.c_str());
+    return fail_errno(err, "rename " + b.string());
+  }
+  if (::rename(aside.c_str(), b.c_str()) != 0) {
+    const int err = errno;
+    ::rename(a.c_str(), b.c_str());
+    ::rename(aside.c_str(), a.c_str());
+    return fail_errno(err, "rename " + aside.string());
   }
   return {};
 }

@@ -34,6 +34,14 @@ struct Readers {
 // A folder: 0750 or 0700.
 [[nodiscard]] Result<void> let_pass(const std::filesystem::path& path, const Readers& readers);
 
+// Ends the name of a pin that is there only while two are exchanged.
+inline constexpr const char* kAsideSuffix = "_aside";
+
+// Exchanges two pins, in one step where the kernel can, so that there is something under each name
+// at any time.
+[[nodiscard]] Result<void> exchange_pins(const std::filesystem::path& a,
+                                         const std::filesystem::path& b);
+
 // Removes the empty folders of `pin_dir`; what others put there stays, and so does its folder.
 void remove_pin_dirs(const std::filesystem::path& pin_dir);
 

@@ -271,6 +271,7 @@ Result<std::vector<std::string>> detach(const DetachOptions& options) {
   }
   if (unpin_all(options.pin_dir / NFBPF_PIN_LINKS)) taken.emplace_back("links");
   for (const char* left : {kPinNext, kPinAside}) ::unlink((options.pin_dir / left).c_str());
+  unpin_all(options.pin_dir, kPinNextMap);
   if (::unlink((options.pin_dir / NFBPF_PIN_PROGRAM).c_str()) == 0) taken.emplace_back("program");
   if (::unlink((options.pin_dir / NFBPF_PIN_PREVIOUS).c_str()) == 0) {
     taken.emplace_back("previous program");

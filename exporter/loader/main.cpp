@@ -31,6 +31,7 @@ struct Arguments {
   std::uint32_t max_pairs = 0;
   std::string module_file;
   std::filesystem::path swap_file;
+  bool drop_members = false;
   std::filesystem::path rule_file;
   bool json = false;
   std::filesystem::path pin_dir = NFBPF_PIN_DIR_DEFAULT;
@@ -150,6 +151,10 @@ void print_json(const Result<Manifest>& manifest, bool attached, bool loaded) {
                        {"id", manifest->program.id},
                        {"tag", manifest->program.tag},
                        {"object", manifest->object.string()}};
+    json["refused"] = nlohmann::json::array();
+    for (const Refusal& refusal : manifest->refused) {
+      json["refused"].push_back({{"datapath", refusal.datapath}, {"reason", refusal.reason}});
+    }
     for (const PinnedMap& map : manifest->maps) {
       json["maps"].push_back({{"name", map.name}, {"pin", map.pin.string()}});
     }
@@ -287,6 +292,9 @@ int main(int argc, char** argv) {
   CLI::App* swap_command = app.add_subcommand("swap", "replace the program while traffic flows");
   swap_command->add_option("file", arguments.swap_file, "a *.bpf.o; its maps are the pinned ones")
       ->required();
+  swap_command->add_flag("--drop-members", arguments.drop_members,
+                         "go on without members that the new program's values lack, and lose what "
+                         "they counted");
   app.add_subcommand("rollback", "take the program before the swap");
   CLI::App* filter_command =
       app.add_subcommand("filter", "list the rules, or change to a file of them");
@@ -305,7 +313,8 @@ int main(int argc, char** argv) {
     if (filter_command->parsed()) return run_filter(arguments);
     if (attach_command->parsed()) return run_attach(arguments);
     if (detach_command->parsed()) return run_detach(arguments);
-    const SwapOptions swap_options{arguments.swap_file, arguments.pin_dir, arguments.run_dir};
+    const SwapOptions swap_options{arguments.swap_file, arguments.pin_dir, arguments.run_dir,
+                                   arguments.drop_members};
     if (swap_command->parsed()) return report_swap("swapped", swap(swap_options));
     return report_swap("rolled back", rollback(swap_options));
   } catch (const std::exception& error) {

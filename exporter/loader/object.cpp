@@ -7,12 +7,15 @@
 #include <spdlog/spdlog.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <bit>
 #include <climits>
+#include <cstdarg>
 #include <cstdio>
 #include <cstring>
 #include <optional>
+#include <sstream>
 #include <string_view>
 
 #include "abi/nfbpf.h"
@@ -42,24 +45,34 @@ int keep_libbpf_line(libbpf_print_level level, const char* format, va_list args)
   return 0;
 }
 
-// The last line that tells a cause: verifier logs end in statistics and libbpf's own summary.
-std::string last_cause() {
+constexpr std::size_t kVerifierLines = 8;  // the end of its log, where the cause stands
+
+// Lines of the kernel's or libbpf's that tell a cause: not statistics, not libbpf's summaries.
+std::vector<std::string> take_causes() {
   const std::string log = std::exchange(libbpf_log(), {});
-  std::string cause;
-  for (std::size_t at = 0; at < log.size();) {
-    std::size_t end = log.find('\n', at);
-    if (end == std::string::npos) end = log.size();
-    const std::string_view line(log.data() + at, end - at);
-    at = end + 1;
+  std::vector<std::string> causes;
+  std::istringstream lines(log);
+  for (std::string line; std::getline(lines, line);) {
     if (line.empty() || line.starts_with("processed ") || line.starts_with("--") ||
-        line.starts_with("-- ") || line.starts_with("libbpf: failed to load object") ||
-        line.find("-- END PROG LOAD LOG") != std::string_view::npos ||
+        line.starts_with("libbpf: failed to load object") ||
+        line.find("PROG LOAD LOG --") != std::string::npos ||
         line.ends_with("failed to load: -13") || line.ends_with("failed to load: -22")) {
       continue;
     }
-    cause = line;
+    causes.push_back(std::move(line));
   }
-  return cause.empty() ? cause : " (" + cause + ")";
+  return causes;
+}
+
+// The last of them, for the error's one line; what the verifier said before it goes to the log.
+std::string last_cause() {
+  const auto causes = take_causes();
+  if (causes.empty()) return {};
+  const std::size_t first = causes.size() - std::min(causes.size(), kVerifierLines);
+  if (causes.size() > 1) {
+    for (std::size_t i = first; i < causes.size(); ++i) spdlog::error("kernel: {}", causes[i]);
+  }
+  return " (" + causes.back() + ")";
 }
 
 bool is_internal(const bpf_map* map) {
@@ -103,34 +116,52 @@ Result<void> same_layout(const bpf_map* map, const bpf_map_info& pinned, const f
   return {};
 }
 
-// The members by name, where both sides have BTF. Sizes alone would let two exchanged members pass.
-Result<void> same_members(const bpf_map* map, const bpf_map_info& pinned, const btf* types,
-                          const fs::path& pin) {
-  if (pinned.btf_id == 0 || types == nullptr) return {};
-  const std::unique_ptr<btf, decltype(&btf__free)> pinned_types(
-      btf__load_from_kernel_by_id(pinned.btf_id), btf__free);
-  if (!pinned_types) return fail_errno(errno, "BTF of the map pinned at " + pin.string());
-  struct Side {
-    const char* what;
-    __u32 pinned, wanted;
-  };
-  for (const Side& side :
-       {Side{"key", pinned.btf_key_type_id, bpf_map__btf_key_type_id(map)},
-        Side{"value", pinned.btf_value_type_id, bpf_map__btf_value_type_id(map)}}) {
-    if (side.pinned == 0 || side.wanted == 0) continue;
-    const auto difference =
-        layout_difference({pinned_types.get(), side.pinned}, {types, side.wanted}, side.what);
-    if (!difference) continue;
-    return fail("map " + std::string(bpf_map__name(map)) + " pinned at " + pin.string() +
-                " has another layout than the program's: " + *difference +
-                "; name the program's map anew, or detach first");
-  }
-  return {};
+using Types = std::unique_ptr<btf, decltype(&btf__free)>;
+
+// Nothing where there is none, which is no error: sizes have to do then.
+Result<Types> types_of(const bpf_map_info& info, const fs::path& pin) {
+  Types types(nullptr, btf__free);
+  if (info.btf_id == 0) return types;
+  types.reset(btf__load_from_kernel_by_id(info.btf_id));
+  if (!types) return fail_errno(errno, "BTF of the map pinned at " + pin.string());
+  return types;
+}
+
+// The path of the first difference between two types, where both sides have BTF.
+std::optional<std::string> difference(const btf* pinned, __u32 pinned_id, const btf* wanted,
+                                      __u32 wanted_id, const char* what) {
+  if (pinned == nullptr || wanted == nullptr || pinned_id == 0 || wanted_id == 0) return {};
+  return layout_difference({pinned, pinned_id}, {wanted, wanted_id}, what);
+}
+
+tl::unexpected<Error> another_layout(const bpf_map* map, const fs::path& pin,
+                                     const std::string& difference, const std::string& remedy) {
+  return fail("map " + std::string(bpf_map__name(map)) + " pinned at " + pin.string() +
+              " has another layout than the program's: " + difference + "; " + remedy);
+}
+
+bool is_state(const btf* types, __u32 value_type) {
+  const btf_type* type = types == nullptr ? nullptr : btf__type_by_id(types, value_type);
+  const char* name = type == nullptr ? nullptr : btf__name_by_offset(types, type->name_off);
+  return name != nullptr && std::string_view(name).ends_with(NFBPF_STATE_SUFFIX);
+}
+
+bool holds_pairs(std::string_view name) {
+  return name == "nfbpf_ipv4" || name == "nfbpf_ipv6";
+}
+
+}  // namespace
+
+bool is_built_in(const fs::path& file) {
+  const std::string name = file.filename();
+  return name == "traffic.bpf.o" || name == "traffic_flow.bpf.o" ||
+         name == "traffic_netfilter.bpf.o" || name == "traffic_flow_netfilter.bpf.o";
 }
 
 // Uses the pinned map instead of a new one, if there is one. Its size stays what it is.
-Result<void> reuse_pinned(bpf_map* map, const btf* types, const fs::path& pin) {
-  const UniqueFd fd(bpf_obj_get(pin.c_str()));
+Result<void> LoadedObject::reuse_pinned(bpf_map* map, const fs::path& pin,
+                                        const ObjectOptions& options) {
+  UniqueFd fd(bpf_obj_get(pin.c_str()));
   if (!fd) {
     if (errno == ENOENT) return {};
     return fail_errno(errno, "map pin " + pin.string());
@@ -138,7 +169,21 @@ Result<void> reuse_pinned(bpf_map* map, const btf* types, const fs::path& pin) {
   auto info = info_of(fd.get(), pin.string());
   if (!info)
     return fail("map pin " + pin.string() + " is not a map: remove it, or give another --pin-dir");
-  if (auto ok = same_members(map, *info, types, pin); !ok) return ok;
+  const btf* wanted = bpf_object__btf(object_.get());
+  const auto pinned = types_of(*info, pin);
+  if (!pinned) return tl::unexpected(pinned.error());
+  // Sizes alone would let two exchanged members pass.
+  if (const auto key = difference(pinned->get(), info->btf_key_type_id, wanted,
+                                  bpf_map__btf_key_type_id(map), "key")) {
+    return another_layout(map, pin, *key, "name the program's map anew, or detach first");
+  }
+  if (const auto value = difference(pinned->get(), info->btf_value_type_id, wanted,
+                                    bpf_map__btf_value_type_id(map), "value")) {
+    if (options.may_move_rows) {
+      return succeed(map, std::move(fd), *info, pinned->get(), pin, options);
+    }
+    return another_layout(map, pin, *value, "name the program's map anew, or detach first");
+  }
   if (auto ok = same_layout(map, *info, pin); !ok) return ok;
   if (info->max_entries != bpf_map__max_entries(map)) {
     spdlog::warn(
@@ -153,16 +198,34 @@ Result<void> reuse_pinned(bpf_map* map, const btf* types, const fs::path& pin) {
   return {};
 }
 
-bool holds_pairs(std::string_view name) {
-  return name == "nfbpf_ipv4" || name == "nfbpf_ipv6";
-}
-
-}  // namespace
-
-bool is_built_in(const fs::path& file) {
-  const std::string name = file.filename();
-  return name == "traffic.bpf.o" || name == "traffic_flow.bpf.o" ||
-         name == "traffic_netfilter.bpf.o" || name == "traffic_flow_netfilter.bpf.o";
+// The pinned map's rows are to move into this one, whose value is another struct.
+Result<void> LoadedObject::succeed(bpf_map* map, UniqueFd old, const bpf_map_info& info,
+                                   const btf* old_types, const fs::path& pin,
+                                   const ObjectOptions& options) {
+  const std::string name = bpf_map__name(map);
+  const btf* types = bpf_object__btf(object_.get());
+  bpf_map_info same_but_value = info;
+  same_but_value.value_size = bpf_map__value_size(map);
+  if (auto ok = same_layout(map, same_but_value, pin); !ok) return ok;
+  Successor successor{.old = std::move(old),
+                      .moves = {},
+                      .transient = is_state(types, bpf_map__btf_value_type_id(map)),
+                      .pin = pin,
+                      .next_pin = options.pin_dir / (kPinNextMap + name)};
+  if (!successor.transient) {
+    auto moves = value_moves({old_types, info.btf_value_type_id},
+                             {types, bpf_map__btf_value_type_id(map)}, options.may_drop_members);
+    if (!moves) {
+      return another_layout(map, pin, moves.error().what,
+                            "keep that member, name the program's map anew, or say "
+                            "--drop-members and lose what it counted");
+    }
+    successor.moves = std::move(*moves);
+  }
+  // Room for every old row and for those that come while they are moved.
+  bpf_map__set_max_entries(map, std::max(bpf_map__max_entries(map), info.max_entries));
+  successors_.emplace(name, std::move(successor));
+  return {};
 }
 
 Result<void> LoadedObject::prepare(const ObjectOptions& options) {
@@ -192,7 +255,7 @@ Result<void> LoadedObject::prepare(const ObjectOptions& options) {
       bpf_map__set_max_entries(map, *options.max_pairs);
     }
     const fs::path pin = options.pin_dir / NFBPF_PIN_MAPS / bpf_map__name(map);
-    if (auto ok = reuse_pinned(map, bpf_object__btf(object_.get()), pin); !ok) return ok;
+    if (auto ok = reuse_pinned(map, pin, options); !ok) return ok;
   }
   return {};
 }
@@ -203,7 +266,12 @@ Result<void> LoadedObject::pin(const ObjectOptions& options, Undo& undo) {
     if (is_internal(map) || !bpf_map__autocreate(map)) continue;
     const std::string name = bpf_map__name(map);
     const fs::path pin = options.pin_dir / NFBPF_PIN_MAPS / name;
-    if (::access(pin.c_str(), F_OK) != 0) {
+    fs::path lies_at = pin;
+    if (const auto successor = successors_.find(name); successor != successors_.end()) {
+      lies_at = successor->second.next_pin;
+      if (auto ok = pin_successor(name, bpf_map__fd(map), successor->second, undo); !ok) return ok;
+      maps_are_new_ = false;
+    } else if (::access(pin.c_str(), F_OK) != 0) {
       if (bpf_obj_pin(bpf_map__fd(map), pin.c_str()) != 0) {
         return fail_errno(errno, "pin map " + name + " at " + pin.string());
       }
@@ -211,7 +279,7 @@ Result<void> LoadedObject::pin(const ObjectOptions& options, Undo& undo) {
     } else {
       maps_are_new_ = false;
     }
-    if (auto ok = let_read(pin, options.readers); !ok) return ok;
+    if (auto ok = let_read(lies_at, options.readers); !ok) return ok;
     auto info = info_of(bpf_map__fd(map), name);
     if (!info) return tl::unexpected(info.error());
     maps_.push_back({name,
@@ -236,6 +304,48 @@ Result<void> LoadedObject::pin(const ObjectOptions& options, Undo& undo) {
   }
   undo.add([pin = program_pin_] { ::unlink(pin.c_str()); });
   return {};
+}
+
+// Pinned beside the old one until the program runs.
+Result<void> LoadedObject::pin_successor(const std::string& name, int map, Successor& successor,
+                                         Undo& undo) {
+  ::unlink(successor.next_pin.c_str());  // of a swap that was killed
+  if (bpf_obj_pin(map, successor.next_pin.c_str()) != 0) {
+    return fail_errno(errno, "pin map " + name + " at " + successor.next_pin.string());
+  }
+  undo.add([pin = successor.next_pin] { ::unlink(pin.c_str()); });
+  if (successor.transient) return {};
+  auto mover =
+      RowMover::prepare(successor.old.get(), map, std::move(successor.moves), "map " + name);
+  if (!mover) return tl::unexpected(mover.error());
+  successor.mover = std::move(*mover);
+  return successor.mover->reserve();
+}
+
+Result<void> LoadedObject::move_rows(Undo& undo) {
+  for (auto& [name, successor] : successors_) {
+    if (successor.mover) {
+      const auto homeless = successor.mover->move();
+      if (!homeless) return tl::unexpected(homeless.error());
+      if (*homeless > 0) {
+        spdlog::error(
+            "map {}: {} rows came while the program was replaced and found no place; "
+            "what they counted is lost",
+            name, *homeless);
+      }
+    }
+    if (auto ok = exchange_pins(successor.pin, successor.next_pin); !ok) return ok;
+    undo.add([pin = successor.pin, next = successor.next_pin] {
+      if (auto back = exchange_pins(pin, next); !back) spdlog::error("{}", back.error().what);
+    });
+  }
+  return {};
+}
+
+std::vector<std::string> LoadedObject::moved_maps() const {
+  std::vector<std::string> names;
+  for (const auto& [name, successor] : successors_) names.push_back(name);
+  return names;
 }
 
 Result<LoadedObject> LoadedObject::load(const ObjectOptions& options, Undo& undo) {

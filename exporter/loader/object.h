@@ -5,15 +5,19 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "base/result.h"
+#include "base/unique_fd.h"
 #include "loader/bpffs.h"
 #include "loader/choices.h"
+#include "loader/row_mover.h"
 #include "loader/undo.h"
+#include "loader/value_moves.h"
 
 namespace nfbpf::loader {
 
@@ -32,7 +36,14 @@ struct ObjectOptions {
   // Whether a softirq can come between load and store of an add: only the module keeps BH off for
   // certain. The netfilter link does not, nor does nft_compat, which runs iptables-nft's matches.
   bool atomic_adds = false;
+  // A pinned map whose value is another struct than the program's is replaced by a new one, and
+  // its rows are moved there (see move_rows()); else it is refused.
+  bool may_move_rows = false;
+  bool may_drop_members = false;  // those that the new value lacks, with what they counted
 };
+
+// Pins in pin_dir of maps that are to take the place of one of the same name.
+inline constexpr const char* kPinNextMap = "next_";
 
 // Whether a file is one of the objects of bpf/traffic.bpf.c, by its name.
 [[nodiscard]] bool is_built_in(const std::filesystem::path& file);
@@ -62,6 +73,11 @@ class LoadedObject {
   [[nodiscard]] const std::filesystem::path& program_pin() const { return program_pin_; }
   [[nodiscard]] const std::vector<PinnedMap>& maps() const { return maps_; }
   [[nodiscard]] Result<ProgramInfo> program() const;
+  // To be called when the old program runs no more: moves the rows of maps whose value changed,
+  // and gives the new maps the pins of the old ones. `undo` gives the pins back.
+  Result<void> move_rows(Undo& undo);
+  // Names of those maps.
+  [[nodiscard]] std::vector<std::string> moved_maps() const;
   // Whether each of the maps was made by this load, and so holds nothing of before.
   [[nodiscard]] bool maps_are_new() const { return maps_are_new_; }
 
@@ -74,7 +90,23 @@ class LoadedObject {
   Result<void> prepare(const ObjectOptions& options);
   Result<void> pin(const ObjectOptions& options, Undo& undo);
 
+  // A map whose value is another one than that of the map which is pinned under its name.
+  struct Successor {
+    UniqueFd old;
+    std::vector<ValueMove> moves;
+    bool transient = false;  // the program's own memory, which begins anew
+    std::filesystem::path pin, next_pin;
+    std::optional<RowMover> mover{};
+  };
+
+  Result<void> reuse_pinned(bpf_map* map, const std::filesystem::path& pin,
+                            const ObjectOptions& options);
+  Result<void> succeed(bpf_map* map, UniqueFd old, const bpf_map_info& info, const btf* old_types,
+                       const std::filesystem::path& pin, const ObjectOptions& options);
+  Result<void> pin_successor(const std::string& name, int map, Successor& successor, Undo& undo);
+
   std::unique_ptr<bpf_object, Close> object_;
+  std::map<std::string, Successor> successors_;  // by map name
   std::filesystem::path program_pin_;
   std::vector<PinnedMap> maps_;
   bool maps_are_new_ = true;

@@ -5,14 +5,17 @@
 #include <fcntl.h>
 #include <spdlog/spdlog.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
+#include <cstdint>
 #include <string>
+#include <string_view>
 
 #include "abi/nfbpf.h"
 #include "base/unique_fd.h"
+#include "loader/bpffs.h"
 #include "loader/kernel_module.h"
 #include "loader/object.h"
 #include "loader/undo.h"
@@ -32,6 +35,46 @@ std::string program_id(const fs::path& pin) {
   return std::to_string(info.id);
 }
 
+bool program_uses(const fs::path& program_pin, const fs::path& map_pin) {
+  const UniqueFd program(bpf_obj_get(program_pin.c_str()));
+  const UniqueFd map(bpf_obj_get(map_pin.c_str()));
+  std::array<__u32, 64> ids{};
+  bpf_prog_info info{};
+  info.nr_map_ids = ids.size();
+  info.map_ids = reinterpret_cast<std::uintptr_t>(ids.data());
+  bpf_map_info map_info{};
+  __u32 length = sizeof(info);
+  __u32 map_length = sizeof(map_info);
+  return program && map && bpf_obj_get_info_by_fd(program.get(), &info, &length) == 0 &&
+         bpf_obj_get_info_by_fd(map.get(), &map_info, &map_length) == 0 &&
+         std::ranges::find(ids, map_info.id) != ids.end();
+}
+
+// New maps of a swap that was killed: the one into which the program counts gets its name.
+Result<void> tidy_up_maps(const fs::path& pin_dir) {
+  const std::string_view prefix = kPinNextMap;
+  std::error_code ec;
+  std::vector<fs::path> left;
+  for (fs::directory_iterator pin(pin_dir, ec), end; !ec && pin != end; pin.increment(ec)) {
+    if (pin->path().filename().string().starts_with(prefix)) left.push_back(pin->path());
+  }
+  for (const fs::path& next : left) {
+    const std::string name = next.filename().string().substr(prefix.size());
+    const fs::path pin = pin_dir / NFBPF_PIN_MAPS / name;
+    const bool runs = program_uses(pin_dir / NFBPF_PIN_PROGRAM, next);
+    if (runs) {
+      spdlog::warn(
+          "map {}: an earlier swap was killed while it moved the rows; those that it did not reach "
+          "are lost",
+          name);
+    }
+    if (runs ? ::rename(next.c_str(), pin.c_str()) != 0 : ::unlink(next.c_str()) != 0) {
+      return fail_errno(errno, "tidy up " + next.string());
+    }
+  }
+  return {};
+}
+
 // After a swap that was killed: the program that runs goes back to its name, any other is let go.
 Result<void> tidy_up(const fs::path& pin_dir) {
   const fs::path current = pin_dir / NFBPF_PIN_PROGRAM;
@@ -47,7 +90,7 @@ Result<void> tidy_up(const fs::path& pin_dir) {
       return fail_errno(errno, "remove " + left.string());
     }
   }
-  return {};
+  return tidy_up_maps(pin_dir);
 }
 
 Result<Manifest> attached_by_module(const SwapOptions& options) {
@@ -93,36 +136,12 @@ Result<void> tell_module(const fs::path& pin) {
   return {};
 }
 
-// Exchanges two pins in one step, so that there is a program under the name at any time.
-Result<void> exchange(const fs::path& a, const fs::path& b) {
-  if (::syscall(SYS_renameat2, AT_FDCWD, a.c_str(), AT_FDCWD, b.c_str(), 2 /* RENAME_EXCHANGE */) ==
-      0) {
-    return {};
-  }
-  // bpffs learned to exchange after 5.10: three steps, and nobody looks at the name meanwhile
-  // but us and the module, which holds its program by reference.
-  const fs::path aside = a.parent_path() / kPinAside;
-  if (::rename(a.c_str(), aside.c_str()) != 0) return fail_errno(errno, "rename " + a.string());
-  if (::rename(b.c_str(), a.c_str()) != 0) {
-    const int err = errno;
-    ::rename(aside.c_str(), a.c_str());
-    return fail_errno(err, "rename " + b.string());
-  }
-  if (::rename(aside.c_str(), b.c_str()) != 0) {
-    const int err = errno;
-    ::rename(a.c_str(), b.c_str());
-    ::rename(aside.c_str(), a.c_str());
-    return fail_errno(err, "rename " + aside.string());
-  }
-  return {};
-}
-
 // Makes the pin `other` the current one and has the module take it; puts all back if it will not.
 Result<void> change(const fs::path& pin_dir, const char* other) {
   const fs::path current = pin_dir / NFBPF_PIN_PROGRAM;
-  if (auto ok = exchange(current, pin_dir / other); !ok) return ok;
+  if (auto ok = exchange_pins(current, pin_dir / other); !ok) return ok;
   if (auto ok = tell_module(current); !ok) {
-    if (auto back = exchange(current, pin_dir / other); !back) return back;
+    if (auto back = exchange_pins(current, pin_dir / other); !back) return back;
     return ok;
   }
   return {};
@@ -165,15 +184,20 @@ Result<Manifest> swap(const SwapOptions& options) {
                                     .readers = readers_of(*before),
                                     .max_pairs = {},
                                     .choices = before->choices,
-                                    .strict = false},
+                                    .strict = false,
+                                    .may_move_rows = true,
+                                    .may_drop_members = options.drop_members},
                                    undo);
   if (!object) return tl::unexpected(object.error());
   const auto program = object->program();
   if (!program) return tl::unexpected(program.error());
   if (auto ok = change_to(options.pin_dir, kPinNext, undo); !ok) return tl::unexpected(ok.error());
+  if (auto ok = object->move_rows(undo); !ok) return tl::unexpected(ok.error());
+  const std::vector<std::string> moved = object->moved_maps();
 
   Manifest after = *before;
-  after.previous = PreviousProgram{before->program, before->object};
+  after.previous.reset();
+  if (moved.empty()) after.previous = PreviousProgram{before->program, before->object};
   after.program = *program;
   after.object = fs::absolute(options.file);
   after.accountable = before->accountable && is_built_in(options.file);
@@ -184,6 +208,15 @@ Result<Manifest> swap(const SwapOptions& options) {
   // The old program is pinned as "next" now. What was kept before it is let go, which cannot be
   // undone and is therefore the last step.
   const fs::path old = options.pin_dir / kPinNext;
+  if (!moved.empty()) {
+    undo.keep();
+    ::unlink(old.c_str());
+    ::unlink((options.pin_dir / kPrevious).c_str());
+    for (const std::string& name : moved) {
+      ::unlink((options.pin_dir / (kPinNextMap + name)).c_str());
+    }
+    return after;
+  }
   if (::rename(old.c_str(), (options.pin_dir / kPrevious).c_str()) != 0) {
     return fail_errno(errno, "rename " + old.string());
   }
@@ -197,7 +230,8 @@ Result<Manifest> rollback(const SwapOptions& options) {
   const fs::path previous = options.pin_dir / kPrevious;
   if (::access(previous.c_str(), F_OK) != 0 || !manifest->previous) {
     return fail("no program is kept at " + previous.string() +
-                ": there was no swap since the attach");
+                ": there was no swap since the attach, or it moved rows to another layout; then "
+                "nfbpf-load swap --drop-members goes back");
   }
   Undo undo;
   if (auto ok = change_to(options.pin_dir, kPrevious, undo); !ok) return tl::unexpected(ok.error());

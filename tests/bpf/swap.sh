@@ -99,6 +99,48 @@ assert_eq "kept" "$new" "$(id_of program_previous)"
 assert_eq "program" "$old" "$(id_of program)"
 assert_eq "pins" "links maps program program_previous" "$(cd $pins && echo *)"
 
+step "values with more members: the old rows move into a new map"
+u64() { printf '%02x %02x %02x %02x 00 00 00 00' $(($1 & 255)) $(($1 >> 8 & 255)) $(($1 >> 16 & 255)) $(($1 >> 24 & 255)); }
+for i in 1 2 3; do # of all CPUs the same, so the sums are as many times that
+    # shellcheck disable=SC2046 # words are bytes
+    bpftool map update pinned "$pins/maps/nfbpf_ipv4" key hex 04 11 00 00 0a 00 00 01 0a 00 00 0$i \
+        value hex $(u64 $((i * 1000))) $(u64 $((i * 70000)))
+done
+was() { map_sum "$pins/maps/nfbpf_ipv4" "$1"; }
+packets=$(was packets) bytes=$(was bytes)
+[ "$packets" -gt 0 ] || fail "the rows were not made"
+before=$(state program program_previous)
+rm $module/parameters/bpf_path
+mkdir $module/parameters/bpf_path
+assert_refused "the module refuses" "parameters/bpf_path" load swap swap "$build/tests/bpf/grown.bpf.o"
+rmdir $module/parameters/bpf_path
+unchanged "the module refuses" "$before" "$(state program program_previous)"
+load_module "$pins/program"
+id_of program >$module/program/id
+load swap swap "$build/tests/bpf/grown.bpf.o"
+id_of program >$module/program/id
+assert_eq "packets" "$packets" "$(was packets)"
+assert_eq "bytes" "$bytes" "$(was bytes)"
+assert_eq "a new member" 0 "$(was large_packets)"
+assert_eq "rows" 3 "$(map_rows "$pins/maps/nfbpf_ipv4")"
+assert_eq "pins" "links maps program" "$(cd $pins && echo *)"
+assert_refused "rollback" "no program is kept .*moved rows" load swap rollback
+before=$(state program)
+assert_refused "a member is gone" "value.bytes: is gone; .*--drop-members" load swap swap "$build/tests/bpf/shrunk.bpf.o"
+assert_refused "a program that is not safe" "kernel: .*R[0-9] invalid mem access.*map_value_or_null" \
+    load swap swap "$build/tests/bpf/not_safe.bpf.o"
+unchanged "both" "$before" "$(state program)"
+load swap swap --drop-members "$build/tests/bpf/shrunk.bpf.o"
+id_of program >$module/program/id
+assert_eq "packets" "$packets" "$(was packets)"
+
+step "after a swap that was killed while rows moved"
+bpftool map create $pins/next_nfbpf_ipv4 type percpu_hash key 12 value 24 entries 16 name nfbpf_ipv4
+load swap swap --drop-members "$traffic"
+id_of program >$module/program/id
+assert_eq "packets" "$packets" "$(was packets)"
+assert_eq "pins" "links maps program" "$(cd $pins && echo *)"
+
 step "another's module stays"
 bpftool prog load "$NFBPF_OBJECT_DIR/deny.bpf.o" $pins/program_next type socket 2>/dev/null
 sed -i 's/"datapath": "kmod"/"datapath": "pinned"/' "$run/state.json"

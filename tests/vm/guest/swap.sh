@@ -81,11 +81,37 @@ ns left nfbpf-traffic udp --to 10.1.0.2 --count 100 >/dev/null
 assert_eq "packets in the map" $((before + 200)) "$(map_sum nfbpf_ipv4 packets "$udp")"
 
 step "a map of another layout is refused by its member"
-assert_refused "another value" "nfbpf_ipv4 .*value.bytes: was at byte 8 with 8 bytes, is at byte 8 with 4 bytes" \
+assert_refused "another value" "nfbpf_ipv4 .*value.bytes: was 8 bytes, is 4; keep that member" \
     nfbpf-load swap "$NFBPF_BPF/other_layout.bpf.o"
+assert_refused "a program that is not safe" "kernel: .*R[0-9] invalid mem access.*map_value_or_null" \
+    nfbpf-load swap "$NFBPF_BPF/not_safe.bpf.o"
 assert_refused "another type" 'is SEC\("xdp"\)' nfbpf-load swap "$NFBPF_BPF/xdp_pass.bpf.o"
 assert_eq "program" "$old" "$(cat $NFBPF_SYSFS/program/id)"
 assert_eq "pins" "links maps program program_previous" "$(cd $NFBPF_PINS && echo *)"
+
+step "values with more members: the rows move, under traffic"
+rows() { map_sum nfbpf_ipv4 "$1" "$udp"; }
+rm -f /tmp/swaps_done /tmp/sent_0 /tmp/sent_1
+before=$(rows packets)
+before_bytes=$(rows bytes)
+sender 0 &
+sender 1 &
+for ((i = 0; i < 10; i++)); do
+    nfbpf-load swap --drop-members "$NFBPF_BPF/traffic.bpf.o" >/dev/null # goes back
+    nfbpf-load swap "$NFBPF_BPF/grown.bpf.o" >/dev/null
+done
+touch /tmp/swaps_done
+wait
+read -r sent bytes < <(cat /tmp/sent_0 /tmp/sent_1 | awk '{ p += $1; b += $2 } END { print p, b }')
+assert_eq "packets of before and since" $((before + sent)) "$(rows packets)"
+assert_eq "bytes" $((before_bytes + bytes)) "$(rows bytes)"
+assert_eq "pins" "links maps program" "$(cd $NFBPF_PINS && echo *)"
+assert_refused "rollback" "no program is kept .*moved rows" nfbpf-load rollback
+assert_refused "a member is gone" "nfbpf_ipv4 .*value.bytes: is gone; .*--drop-members" \
+    nfbpf-load swap "$NFBPF_BPF/shrunk.bpf.o"
+before=$(rows packets)
+nfbpf-load swap --drop-members "$NFBPF_BPF/shrunk.bpf.o"
+assert_eq "packets" "$before" "$(rows packets)"
 
 nfbpf-load detach
 rm -r $pins
