@@ -53,7 +53,7 @@ install -m 755 "$exporter" "$dir/nfbpf_exporter"
 start_maps() {
     "$loaded_maps" "$dir/bpf/nfbpf" "$dir/run" 1000 >"$dir/maps.log" 2>&1 &
     maps_pid=$!
-    for _ in $(seq 50); do
+    for _ in $(seq 300); do
         grep -q ready "$dir/maps.log" && return 0
         kill -0 "$maps_pid" 2>/dev/null || skip "no maps here: $(cat "$dir/maps.log")"
         sleep 0.1
@@ -67,7 +67,7 @@ start_exporter() {
         "$dir/nfbpf_exporter" --config.file "$dir/exporter.yaml" --path.sysfs "$dir/sys" 2>"$dir/exporter.log" &
     exporter_pid=$!
     local _
-    for _ in $(seq 50); do
+    for _ in $(seq 300); do
         url=$(sed -n 's/.*msg="listening on \([^"]*\)".*/http:\/\/\1\/metrics/p' "$dir/exporter.log")
         [ -z "$url" ] || return 0
         sleep 0.1

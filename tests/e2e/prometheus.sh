@@ -66,7 +66,7 @@ prometheus_start() { # URL...
 # Port 0 lets the kernel choose a free one; the log says which.
 prometheus_wait_ready() {
     local _ address
-    for _ in $(seq 100); do
+    for _ in $(seq 300); do
         kill -0 "$prometheus_pid" 2>/dev/null || { cat "$prometheus_dir/log" >&2; die "prometheus ended at its start"; }
         address=$(sed -n 's/.*msg="Listening on" address=\([^ ]*\).*/\1/p' "$prometheus_dir/log")
         prometheus_url=http://$address

@@ -13,7 +13,7 @@ ping -q -i 0.1 10.0.2.2 >/dev/null &
 flow=$!
 trap 'kill $exporter $flow; wait; cat /tmp/exporter.log; nfbpf-load detach' EXIT
 
-for _ in $(seq 50); do
+for _ in $(seq 300); do
     ! (exec 3<>/dev/tcp/127.0.0.1/9987) 2>/dev/null || break
     sleep 0.1
 done

@@ -90,7 +90,7 @@ map_pin() { # NAME|PATH
 # a program after a grace period.
 assert_program_freed() { # ID
     local i
-    for ((i = 0; i < 50; i++)); do
+    for ((i = 0; i < 300; i++)); do
         bpftool prog show id "$1" >/dev/null 2>&1 || { echo "   program $1 is gone"; return; }
         sleep 0.1
     done

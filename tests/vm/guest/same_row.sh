@@ -23,6 +23,18 @@ echo_replies() { # FAMILY
     fi
 }
 
+# netem still holds some, and how long that takes depends on the machine: until two looks, a while
+# apart, see the same count.
+settle() {
+    local before=none now
+    now=$(hook_count packets)
+    while [ "$now" != "$before" ]; do
+        sleep 1
+        before=$now
+        now=$(hook_count packets)
+    done
+}
+
 race() { # FAMILY PROTOCOL LEFT RIGHT
     local rows totals pinged sent
     rows=$(row "nfbpf_$1" "$2")
@@ -31,7 +43,7 @@ race() { # FAMILY PROTOCOL LEFT RIGHT
     ns left nfbpf-traffic icmp --type reply --to "$4" --count "$count" --cpu 0 >/tmp/sent &
     ns right nfbpf-traffic icmp --type request --to "$3" --count "$count" --cpu 0 >/tmp/pinged &
     wait
-    sleep 1 # netem still holds some
+    settle
     read -r sent _ </tmp/sent
     read -r pinged _ </tmp/pinged
     replies=$(($(echo_replies "$1") - replies))
@@ -57,7 +69,7 @@ nfbpf-load attach --datapath kmod --object-dir "$NFBPF_BPF" --program wide_add
 ns left nfbpf-traffic icmp --type reply --to 10.1.0.2 --count "$count" --cpu 0 >/tmp/sent &
 ns right nfbpf-traffic icmp --type request --to 10.1.0.1 --count "$count" --cpu 0 >/tmp/pinged &
 wait
-sleep 1
+settle
 assert_eq "counted in local_out (direction 4)" "$(hook_count packets '*_local_out')" \
     "$(bpftool -j map lookup pinned "$NFBPF_PINS/maps/wide_add" key hex 04 00 00 00 | jq '[.formatted.values[].value.packets] | add')"
 nfbpf-load detach

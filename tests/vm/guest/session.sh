@@ -17,7 +17,8 @@ one_session() { # MAP PROTOCOL FROM TO
     bpftool prog load "$NFBPF_BPF/traffic.bpf.o" $pins/program type socket pinmaps $pins/maps 2>/dev/null
     echo "session begins $1" >/dev/kmsg
     modprobe nfbpf bpf_path=$pins/program log=match
-    ping -c 4 -i 0.2 -q "$4" >/dev/null
+    answered=$(ping -c 4 -i 0.2 -q "$4" | sed -n 's/.* transmitted, \([0-9]*\) received.*/\1/p')
+    assert_eq "answers, by ping" 4 "$answered"
     assert_eq "sent, by the map" 4 "$(packets "$1" OUT "$2")"
     assert_eq "received, by the map" 4 "$(packets "$1" IN "$2")"
     assert_eq "lines $3 -> $4" 4 "$(logged "$1" "$3" "$4")"

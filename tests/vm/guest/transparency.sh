@@ -5,7 +5,7 @@
 . "$NFBPF_TESTS/lib.sh"
 
 hooks=pre,in,forward,out,post
-capture_wait=100 # tenths of a second
+capture_wait=600 # tenths of a second
 
 router_mac() { ns router ip -j link show to-left | jq -r '.[0].address'; }
 
@@ -32,8 +32,8 @@ capture_both() { # PREFIX
 
 # A stream's acknowledgements, windows and retransmissions are the kernel's own; the bytes are ours.
 stream_sum() { # PORT; prints what the receiver got
-    ns right busybox timeout 60 busybox nc -l -p "$1" | sha256sum | cut -c1-16 &
-    for _ in {1..50}; do
+    ns right busybox timeout 120 busybox nc -l -p "$1" | sha256sum | cut -c1-16 &
+    for _ in {1..300}; do
         ns right ss -Hltn "sport = :$1" | grep -q LISTEN && break
         sleep 0.1
     done
