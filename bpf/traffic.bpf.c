@@ -23,8 +23,8 @@
 #else
 #include "packet_skb.h"
 #endif
+#include "buffers.h"
 #include "filter.h"
-#include "row.h"
 #include "transport.h"
 
 #ifdef NFBPF_FLOW
@@ -57,21 +57,20 @@ const volatile bool filters = false;
 /* All of these are as they stand here. One constant, because each that is asked costs a packet. */
 const volatile bool plain = true;
 
-#define PAIRS_DEFAULT 65536 /* the loader sets its own number */
+#define PAIRS_DEFAULT 32768 /* of each buffer; the loader sets its own number */
 
-struct {
-	__uint(type, BPF_MAP_TYPE_PERCPU_HASH);
-	__uint(max_entries, PAIRS_DEFAULT);
-	__type(key, IPV4_KEY);
-	__type(value, struct nfbpf_source_destination);
-} nfbpf_ipv4 SEC(".maps");
+#define PAIRS(_key)                                                                                \
+	struct {                                                                                   \
+		__uint(type, BPF_MAP_TYPE_PERCPU_HASH);                                            \
+		__uint(max_entries, PAIRS_DEFAULT);                                                \
+		__type(key, _key);                                                                 \
+		__type(value, struct nfbpf_source_destination);                                    \
+	}
 
-struct {
-	__uint(type, BPF_MAP_TYPE_PERCPU_HASH);
-	__uint(max_entries, PAIRS_DEFAULT);
-	__type(key, IPV6_KEY);
-	__type(value, struct nfbpf_source_destination);
-} nfbpf_ipv6 SEC(".maps");
+PAIRS(IPV4_KEY) nfbpf_ipv4 SEC(".maps");
+PAIRS(IPV4_KEY) nfbpf_ipv4_b SEC(".maps");
+PAIRS(IPV6_KEY) nfbpf_ipv6 SEC(".maps");
+PAIRS(IPV6_KEY) nfbpf_ipv6_b SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_HASH);
@@ -139,14 +138,15 @@ static __noinline int filtered(__u32 direction, __u32 family, __u64 packets, __u
 	return err ? overflow(direction, family, packets, bytes, err) : 0;
 }
 
-static __always_inline int account(const struct packet *p, void *map, const void *key)
+static __always_inline int account(const struct packet *p, void *map, void *map_b, const void *key)
 {
-	struct counters *row = bpf_map_lookup_elem(map, key);
+	bool second = second_buffer();
+	struct counters *row = lookup_buffered(second, map, map_b, key);
 	struct counters zero = {};
 	int err = 0;
 
 	if (!row) {
-		row = make_row(map, key, &zero, &err);
+		row = make_buffered_row(second, map, map_b, key, &zero, &err);
 		if (!row)
 			return overflow(p->direction, p->family, p->packets, p->bytes, err);
 	}
@@ -207,7 +207,7 @@ static __always_inline int account_ipv4(const struct packet *p, const struct tra
 	struct nfbpf_ipv4_flow_key key = FLOW_KEY(p, t, head);
 
 	fill_flow((struct nfbpf_flow_members *)&key.source_port, p, t);
-	return account(p, &nfbpf_ipv4, &key);
+	return account(p, &nfbpf_ipv4, &nfbpf_ipv4_b, &key);
 }
 
 static __always_inline int account_ipv6(const struct packet *p, const struct transport *t,
@@ -216,7 +216,7 @@ static __always_inline int account_ipv6(const struct packet *p, const struct tra
 	struct nfbpf_ipv6_flow_key key = FLOW_KEY(p, t, head);
 
 	fill_flow((struct nfbpf_flow_members *)&key.source_port, p, t);
-	return account(p, &nfbpf_ipv6, &key);
+	return account(p, &nfbpf_ipv6, &nfbpf_ipv6_b, &key);
 }
 
 #else
@@ -225,14 +225,14 @@ static __always_inline int account_ipv4(const struct packet *p, const struct tra
 					const struct nfbpf_ipv4_key *head)
 {
 	(void)t;
-	return account(p, &nfbpf_ipv4, head);
+	return account(p, &nfbpf_ipv4, &nfbpf_ipv4_b, head);
 }
 
 static __always_inline int account_ipv6(const struct packet *p, const struct transport *t,
 					const struct nfbpf_ipv6_key *head)
 {
 	(void)t;
-	return account(p, &nfbpf_ipv6, head);
+	return account(p, &nfbpf_ipv6, &nfbpf_ipv6_b, head);
 }
 
 #endif
@@ -369,7 +369,7 @@ static __always_inline bool add_ipv4(struct __sk_buff *skb)
 		return false;
 	key.direction = skb->cb[NFBPF_CB_DIRECTION];
 	key.reserved = 0;
-	return add_to_row(bpf_map_lookup_elem(&nfbpf_ipv4, &key), skb);
+	return add_to_row(lookup_buffered(second_buffer(), &nfbpf_ipv4, &nfbpf_ipv4_b, &key), skb);
 }
 
 static __always_inline bool add_ipv6(struct __sk_buff *skb)
@@ -381,7 +381,7 @@ static __always_inline bool add_ipv6(struct __sk_buff *skb)
 		return false;
 	key.direction = skb->cb[NFBPF_CB_DIRECTION];
 	key.reserved = 0;
-	return add_to_row(bpf_map_lookup_elem(&nfbpf_ipv6, &key), skb);
+	return add_to_row(lookup_buffered(second_buffer(), &nfbpf_ipv6, &nfbpf_ipv6_b, &key), skb);
 }
 
 /*

@@ -14,7 +14,7 @@
 
 /* A major step breaks readers; a minor one adds. Shown by the module in sysfs. */
 #define NFBPF_ABI_MAJOR 1
-#define NFBPF_ABI_MINOR 1
+#define NFBPF_ABI_MINOR 2
 
 /* Where things are pinned, below the bpffs directory chosen by the loader. */
 #define NFBPF_PIN_DIR_DEFAULT "/sys/fs/bpf/nfbpf"
@@ -22,6 +22,9 @@
 #define NFBPF_PIN_PREVIOUS "program_previous" /* kept for a rollback */
 #define NFBPF_PIN_MAPS "maps"
 #define NFBPF_PIN_LINKS "links"
+#define NFBPF_PIN_SERIES "series" /* what the exporter's series stand at: an array to be mapped */
+#define NFBPF_PIN_FENCE "fence"	  /* a map of maps: an update of it waits for packets under way */
+#define NFBPF_PIN_FENCE_POST "fence_post" /* what stands in it */
 
 /* Regular files for the unprivileged reader: BTF of the maps and a manifest. */
 #define NFBPF_RUN_DIR_DEFAULT "/run/nfbpf"
@@ -117,6 +120,26 @@ typedef __u64 nfbpf_log2_slot_t;
  * memory (requests that wait for their answer) and no metric.
  */
 #define NFBPF_STATE_SUFFIX "_state"
+
+/*
+ * Two buffers of one table: maps NAME and NAME_b of the same key and value. The
+ * program counts into the one that the word below names, so that a reader can
+ * have the other one to itself: it changes the word, waits until every packet
+ * that saw the old one is done (an RCU grace period), and may then take the
+ * rows out without losing a count. The word is a variable in a section of its
+ * own, which becomes a map of that name:
+ *
+ *	struct nfbpf_epoch_state nfbpf_epoch SEC(NFBPF_EPOCH_SECTION);
+ */
+#define NFBPF_EPOCH_SECTION ".data.nfbpf_epoch"
+#define NFBPF_PIN_EPOCH "nfbpf_epoch"
+#define NFBPF_BUFFER_SUFFIX "_b"
+
+struct nfbpf_epoch_state {
+	__u32 active; /* the buffer that is counted into: 0 is NAME, 1 is NAME_b */
+	__u32 reserved;
+	__u64 made[2]; /* rows that the program made in either, to be set to 0 by who empties it */
+};
 
 /*
  * Keys have no hidden padding: the hash covers every byte. The members stand
@@ -304,6 +327,7 @@ NFBPF_ASSERT(sizeof(struct nfbpf_ipv6_flow_key) == 56);
 NFBPF_ASSERT(sizeof(struct nfbpf_filter_ipv4_key) == 8);
 NFBPF_ASSERT(sizeof(struct nfbpf_filter_ipv6_key) == 20);
 NFBPF_ASSERT(sizeof(struct nfbpf_filter_policy) == 16);
+NFBPF_ASSERT(sizeof(struct nfbpf_epoch_state) == 24);
 NFBPF_ASSERT(sizeof(struct nfbpf_source_destination) == 16);
 NFBPF_ASSERT(sizeof(struct nfbpf_overflow_key) == 4);
 NFBPF_ASSERT(sizeof(struct nfbpf_overflow) == 16);

@@ -116,6 +116,10 @@ Result<void> let_read(const fs::path& path, const Readers& readers) {
   return give(path, readers, 0440, 0400);
 }
 
+Result<void> let_write(const fs::path& path, const Readers& readers) {
+  return give(path, readers, 0660, 0600);
+}
+
 Result<void> let_pass(const fs::path& path, const Readers& readers) {
   return give(path, readers, 0750, 0700);
 }

@@ -31,6 +31,8 @@ struct Readers {
 
 // A file or pin: mode 0440 for the readers, 0400 without a group.
 [[nodiscard]] Result<void> let_read(const std::filesystem::path& path, const Readers& readers);
+// The same for one that the exporter writes too: 0660, 0600 without a group.
+[[nodiscard]] Result<void> let_write(const std::filesystem::path& path, const Readers& readers);
 // A folder: 0750 or 0700.
 [[nodiscard]] Result<void> let_pass(const std::filesystem::path& path, const Readers& readers);
 

@@ -13,6 +13,8 @@
 #include "loader/kernel_module.h"
 #include "loader/netfilter_link.h"
 #include "loader/object.h"
+#include "loader/run_lock.h"
+#include "loader/series_pins.h"
 #include "loader/swap.h"
 
 namespace nfbpf::loader {
@@ -149,6 +151,10 @@ Result<Manifest> attach_by(const Datapath& datapath, const AttachOptions& option
   }
   auto object = load(options, datapath.entry, datapath.name != "kmod", undo);
   if (!object) return tl::unexpected(object.error());
+  if (object->has_buffers()) {
+    auto ok = make_series_pins(options.pin_dir, options.series_bytes, options.readers, undo);
+    if (!ok) return tl::unexpected(ok.error());
+  }
   const auto program = object->program();
   if (!program) return tl::unexpected(program.error());
   if (auto ok = datapath.attach(*object, options, undo); !ok) return tl::unexpected(ok.error());
@@ -264,6 +270,8 @@ Result<Manifest> attach(const AttachOptions& options) {
 Result<std::vector<std::string>> detach(const DetachOptions& options) {
   if (::geteuid() != 0) return fail("nfbpf-load needs root to detach: run it with sudo");
   if (auto ok = check_pin_dir(options.pin_dir); !ok) return tl::unexpected(ok.error());
+  const auto lock = RunLock::take(options.run_dir);
+  if (!lock) return tl::unexpected(lock.error());
   std::vector<std::string> taken;
   if (module_is_loaded() && module_is_ours(options)) {
     if (auto ok = remove_module(); !ok) return tl::unexpected(ok.error());
@@ -281,6 +289,7 @@ Result<std::vector<std::string>> detach(const DetachOptions& options) {
   if (!options.keep_maps && unpin_all(options.pin_dir / NFBPF_PIN_MAPS)) {
     taken.emplace_back("maps");
   }
+  remove_series_pins(options.pin_dir, options.keep_maps);
   remove_pin_dirs(options.pin_dir);
   remove_manifest(options.run_dir);
   return taken;

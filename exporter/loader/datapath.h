@@ -7,6 +7,7 @@
 
 #include "base/result.h"
 #include "loader/manifest.h"
+#include "loader/series_pins.h"
 
 namespace nfbpf::loader {
 
@@ -18,6 +19,7 @@ struct AttachOptions {
   std::optional<std::filesystem::path> module_file;
   std::string hooks, families, priority, log, netns;
   std::optional<std::uint32_t> max_pairs;
+  std::uint32_t series_bytes = kSeriesBytesDefault;  // for what the exporter's series stand at
   Choices choices = default_choices();
   Readers readers;
   std::filesystem::path pin_dir, run_dir;

@@ -256,6 +256,11 @@ void describe_attach(CLI::App& command, Arguments& arguments) {
       .add_option("--max-pairs", arguments.max_pairs,
                   "rows per address family (default: the object's own)")
       ->check(CLI::Range(1U, 1U << 26));
+  command
+      .add_option("--series-memory", options.series_bytes,
+                  "bytes of kernel memory for what the exporter's series stand at")
+      ->capture_default_str()
+      ->check(CLI::Range(1U << 16, 1U << 30));
   command.add_flag("--count-loopback", options.choices.count_loopback,
                    "count what passes through lo too");
   describe_choices(command, arguments);

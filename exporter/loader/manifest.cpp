@@ -119,7 +119,8 @@ nlohmann::json json_of(const PinnedMap& map, const std::string& sha256) {
           {"btf_id", map.btf_id},
           {"btf", sha256.empty() ? "" : std::string(kBtfDir) + "/" + sha256 + ".btf"},
           {"btf_sha256", sha256},
-          {"hidden", map.hidden}};
+          {"hidden", map.hidden},
+          {"second_of", map.second_of}};
 }
 
 nlohmann::json json_of(const ProgramInfo& program, const fs::path& object) {
@@ -185,7 +186,8 @@ PinnedMap map_of(const nlohmann::json& json) {
           .key_type_id = json.at("key_type_id"),
           .value_type_id = json.at("value_type_id"),
           .btf_id = json.at("btf_id"),
-          .hidden = json.at("hidden")};
+          .hidden = json.at("hidden"),
+          .second_of = json.at("second_of")};
 }
 
 }  // namespace

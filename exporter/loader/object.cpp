@@ -75,8 +75,29 @@ std::string last_cause() {
   return " (" + causes.back() + ")";
 }
 
-bool is_internal(const bpf_map* map) {
-  return bpf_map__is_internal(map);
+// The name under which a map is pinned. Nothing: it is the program's alone, as its constants are.
+std::optional<std::string> pin_name(const bpf_map* map) {
+  if (!bpf_map__autocreate(map)) return std::nullopt;
+  const std::string name = bpf_map__name(map);
+  if (!bpf_map__is_internal(map)) return name;
+  if (name == NFBPF_EPOCH_SECTION) return NFBPF_PIN_EPOCH;
+  return std::nullopt;
+}
+
+// Of NAME_b, where the object has both buffers and the word that chooses: NAME.
+std::string first_buffer(const bpf_object* object, const std::string& name) {
+  const std::string_view suffix = NFBPF_BUFFER_SUFFIX;
+  if (!name.ends_with(suffix)) return {};
+  const std::string first = name.substr(0, name.size() - suffix.size());
+  const bool both = bpf_object__find_map_by_name(object, first.c_str()) != nullptr &&
+                    bpf_object__find_map_by_name(object, NFBPF_EPOCH_SECTION) != nullptr;
+  return both ? first : "";
+}
+
+// A reader that empties buffers writes to them and to the word.
+bool is_buffer(const bpf_object* object, const std::string& name) {
+  return name == NFBPF_PIN_EPOCH || !first_buffer(object, name).empty() ||
+         !first_buffer(object, name + NFBPF_BUFFER_SUFFIX).empty();
 }
 
 // A program that has nothing of our ABI in it need not say so.
@@ -147,7 +168,8 @@ bool is_state(const btf* types, __u32 value_type) {
 }
 
 bool holds_pairs(std::string_view name) {
-  return name == "nfbpf_ipv4" || name == "nfbpf_ipv6";
+  return name == "nfbpf_ipv4" || name == "nfbpf_ipv6" || name == "nfbpf_ipv4_b" ||
+         name == "nfbpf_ipv6_b";
 }
 
 }  // namespace
@@ -250,11 +272,12 @@ Result<void> LoadedObject::prepare(const ObjectOptions& options) {
   has_choices_ = find_constant(object_.get(), "key_parts").has_value();
   bpf_map* map = nullptr;
   bpf_object__for_each_map(map, object_.get()) {
-    if (is_internal(map) || !bpf_map__autocreate(map)) continue;
-    if (options.max_pairs && holds_pairs(bpf_map__name(map))) {
+    const auto name = pin_name(map);
+    if (!name) continue;
+    if (options.max_pairs && holds_pairs(*name)) {
       bpf_map__set_max_entries(map, *options.max_pairs);
     }
-    const fs::path pin = options.pin_dir / NFBPF_PIN_MAPS / bpf_map__name(map);
+    const fs::path pin = options.pin_dir / NFBPF_PIN_MAPS / *name;
     if (auto ok = reuse_pinned(map, pin, options); !ok) return ok;
   }
   return {};
@@ -263,8 +286,9 @@ Result<void> LoadedObject::prepare(const ObjectOptions& options) {
 Result<void> LoadedObject::pin(const ObjectOptions& options, Undo& undo) {
   bpf_map* map = nullptr;
   bpf_object__for_each_map(map, object_.get()) {
-    if (is_internal(map) || !bpf_map__autocreate(map)) continue;
-    const std::string name = bpf_map__name(map);
+    const auto pinned_as = pin_name(map);
+    if (!pinned_as) continue;
+    const std::string& name = *pinned_as;
     const fs::path pin = options.pin_dir / NFBPF_PIN_MAPS / name;
     fs::path lies_at = pin;
     if (const auto successor = successors_.find(name); successor != successors_.end()) {
@@ -279,7 +303,9 @@ Result<void> LoadedObject::pin(const ObjectOptions& options, Undo& undo) {
     } else {
       maps_are_new_ = false;
     }
-    if (auto ok = let_read(lies_at, options.readers); !ok) return ok;
+    const bool written = is_buffer(object_.get(), name);
+    if (auto ok = (written ? let_write : let_read)(lies_at, options.readers); !ok) return ok;
+    if (name == NFBPF_PIN_EPOCH) continue;  // has no rows for a reader
     auto info = info_of(bpf_map__fd(map), name);
     if (!info) return tl::unexpected(info.error());
     maps_.push_back({name,
@@ -293,6 +319,7 @@ Result<void> LoadedObject::pin(const ObjectOptions& options, Undo& undo) {
                      info->btf_value_type_id,
                      info->btf_id,
                      {}});
+    maps_.back().second_of = first_buffer(object_.get(), name);
     // A map of that name in another program has the parts that it has.
     if (holds_pairs(name) && has_choices_) maps_.back().hidden = options.choices.hidden_labels();
   }
@@ -340,6 +367,10 @@ Result<void> LoadedObject::move_rows(Undo& undo) {
     });
   }
   return {};
+}
+
+bool LoadedObject::has_buffers() const {
+  return std::ranges::any_of(maps_, [](const PinnedMap& map) { return !map.second_of.empty(); });
 }
 
 std::vector<std::string> LoadedObject::moved_maps() const {

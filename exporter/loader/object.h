@@ -54,6 +54,9 @@ struct PinnedMap {
   std::filesystem::path pin;
   std::uint32_t id, type, key_size, value_size, max_entries, key_type_id, value_type_id, btf_id;
   std::vector<std::string> hidden = {};  // labels that were not chosen: readers leave them out
+  // Of the second of two buffers the name of the first (see abi/nfbpf.h). Empty also where the
+  // program that runs has no two buffers, whatever the map was made for.
+  std::string second_of = {};
 };
 
 struct ProgramInfo {
@@ -76,6 +79,8 @@ class LoadedObject {
   // To be called when the old program runs no more: moves the rows of maps whose value changed,
   // and gives the new maps the pins of the old ones. `undo` gives the pins back.
   Result<void> move_rows(Undo& undo);
+  // Whether a reader may empty buffers: the program counts into one of two.
+  [[nodiscard]] bool has_buffers() const;
   // Names of those maps.
   [[nodiscard]] std::vector<std::string> moved_maps() const;
   // Whether each of the maps was made by this load, and so holds nothing of before.

@@ -18,6 +18,8 @@
 #include "loader/bpffs.h"
 #include "loader/kernel_module.h"
 #include "loader/object.h"
+#include "loader/run_lock.h"
+#include "loader/series_pins.h"
 #include "loader/undo.h"
 
 namespace nfbpf::loader {
@@ -171,9 +173,25 @@ std::vector<PinnedMap> all_maps(const std::vector<PinnedMap>& now,
   return all;
 }
 
+// Which maps are the second of two buffers that the program which is pinned now counts into.
+void mark_buffers(Manifest& manifest) {
+  const fs::path program = manifest.pin_dir / NFBPF_PIN_PROGRAM;
+  const bool chooses = program_uses(program, manifest.pin_dir / NFBPF_PIN_MAPS / NFBPF_PIN_EPOCH);
+  const std::string_view suffix = NFBPF_BUFFER_SUFFIX;
+  for (PinnedMap& map : manifest.maps) {
+    map.second_of.clear();
+    if (!chooses || !map.name.ends_with(suffix) || !program_uses(program, map.pin)) continue;
+    const std::string first = map.name.substr(0, map.name.size() - suffix.size());
+    const auto named = [&](const PinnedMap& other) { return other.name == first; };
+    if (std::ranges::any_of(manifest.maps, named)) map.second_of = first;
+  }
+}
+
 }  // namespace
 
 Result<Manifest> swap(const SwapOptions& options) {
+  const auto lock = RunLock::take(options.run_dir);
+  if (!lock) return tl::unexpected(lock.error());
   auto before = attached_by_module(options);
   if (!before) return before;
   Undo undo;
@@ -202,6 +220,11 @@ Result<Manifest> swap(const SwapOptions& options) {
   after.object = fs::absolute(options.file);
   after.accountable = before->accountable && is_built_in(options.file);
   after.maps = all_maps(object->maps(), before->maps);
+  if (object->has_buffers()) {
+    auto ok = make_series_pins(options.pin_dir, kSeriesBytesDefault, readers_of(after), undo);
+    if (!ok) return tl::unexpected(ok.error());
+  }
+  mark_buffers(after);
   if (auto ok = write_manifest(after, options.run_dir, readers_of(after), undo); !ok) {
     return tl::unexpected(ok.error());
   }
@@ -225,6 +248,8 @@ Result<Manifest> swap(const SwapOptions& options) {
 }
 
 Result<Manifest> rollback(const SwapOptions& options) {
+  const auto lock = RunLock::take(options.run_dir);
+  if (!lock) return tl::unexpected(lock.error());
   auto manifest = attached_by_module(options);
   if (!manifest) return manifest;
   const fs::path previous = options.pin_dir / kPrevious;
@@ -240,6 +265,7 @@ Result<Manifest> rollback(const SwapOptions& options) {
   manifest->program = now.program;
   manifest->object = now.object;
   manifest->accountable = manifest->accountable && is_built_in(now.object);
+  mark_buffers(*manifest);
   if (auto ok = write_manifest(*manifest, options.run_dir, readers_of(*manifest), undo); !ok) {
     return tl::unexpected(ok.error());
   }

@@ -97,7 +97,7 @@ bpftool prog load "$NFBPF_OBJECT_DIR/deny.bpf.o" $pins/program type socket 2>/de
 load swap rollback
 assert_eq "kept" "$new" "$(id_of program_previous)"
 assert_eq "program" "$old" "$(id_of program)"
-assert_eq "pins" "links maps program program_previous" "$(cd $pins && echo *)"
+assert_eq "pins" "fence fence_post links maps program program_previous series" "$(cd $pins && echo *)"
 
 step "values with more members: the old rows move into a new map"
 u64() { printf '%02x %02x %02x %02x 00 00 00 00' $(($1 & 255)) $(($1 >> 8 & 255)) $(($1 >> 16 & 255)) $(($1 >> 24 & 255)); }
@@ -123,7 +123,7 @@ assert_eq "packets" "$packets" "$(was packets)"
 assert_eq "bytes" "$bytes" "$(was bytes)"
 assert_eq "a new member" 0 "$(was large_packets)"
 assert_eq "rows" 3 "$(map_rows "$pins/maps/nfbpf_ipv4")"
-assert_eq "pins" "links maps program" "$(cd $pins && echo *)"
+assert_eq "pins" "fence fence_post links maps program series" "$(cd $pins && echo *)"
 assert_refused "rollback" "no program is kept .*moved rows" load swap rollback
 before=$(state program)
 assert_refused "a member is gone" "value.bytes: is gone; .*--drop-members" load swap swap "$build/tests/bpf/shrunk.bpf.o"
@@ -139,7 +139,7 @@ bpftool map create $pins/next_nfbpf_ipv4 type percpu_hash key 12 value 24 entrie
 load swap swap --drop-members "$traffic"
 id_of program >$module/program/id
 assert_eq "packets" "$packets" "$(was packets)"
-assert_eq "pins" "links maps program" "$(cd $pins && echo *)"
+assert_eq "pins" "fence fence_post links maps program series" "$(cd $pins && echo *)"
 
 step "another's module stays"
 bpftool prog load "$NFBPF_OBJECT_DIR/deny.bpf.o" $pins/program_next type socket 2>/dev/null

@@ -87,7 +87,7 @@ assert_refused "a program that is not safe" "kernel: .*R[0-9] invalid mem access
     nfbpf-load swap "$NFBPF_BPF/not_safe.bpf.o"
 assert_refused "another type" 'is SEC\("xdp"\)' nfbpf-load swap "$NFBPF_BPF/xdp_pass.bpf.o"
 assert_eq "program" "$old" "$(cat $NFBPF_SYSFS/program/id)"
-assert_eq "pins" "links maps program program_previous" "$(cd $NFBPF_PINS && echo *)"
+assert_eq "pins" "fence fence_post links maps program program_previous series" "$(cd $NFBPF_PINS && echo *)"
 
 step "values with more members: the rows move, under traffic"
 rows() { map_sum nfbpf_ipv4 "$1" "$udp"; }
@@ -105,7 +105,7 @@ wait
 read -r sent bytes < <(cat /tmp/sent_0 /tmp/sent_1 | awk '{ p += $1; b += $2 } END { print p, b }')
 assert_eq "packets of before and since" $((before + sent)) "$(rows packets)"
 assert_eq "bytes" $((before_bytes + bytes)) "$(rows bytes)"
-assert_eq "pins" "links maps program" "$(cd $NFBPF_PINS && echo *)"
+assert_eq "pins" "fence fence_post links maps program series" "$(cd $NFBPF_PINS && echo *)"
 assert_refused "rollback" "no program is kept .*moved rows" nfbpf-load rollback
 assert_refused "a member is gone" "nfbpf_ipv4 .*value.bytes: is gone; .*--drop-members" \
     nfbpf-load swap "$NFBPF_BPF/shrunk.bpf.o"

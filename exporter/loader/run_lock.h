@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <filesystem>
+
+#include "base/result.h"
+#include "base/unique_fd.h"
+
+namespace nfbpf::loader {
+
+// Keeps the exporter from emptying a buffer while programs and maps change: the program that comes
+// may count into the very buffer that it believes to have to itself. It holds a lock of the run
+// directory (flock(2)) for as long as that takes, which is less than a second; so do we, until this
+// goes out of scope. Without such a directory there is no exporter to wait for.
+class RunLock {
+ public:
+  static Result<RunLock> take(const std::filesystem::path& run_dir);
+
+ private:
+  RunLock() = default;
+  UniqueFd dir_;
+};
+
+}  // namespace nfbpf::loader
