@@ -22,25 +22,16 @@ using prometheus::Labels;
 using prometheus::MetricFamily;
 
 constexpr std::string_view kNames[] = {
-    "nfbpf_accountable",
-    "nfbpf_build_info",
-    "nfbpf_datapath_info",
-    "nfbpf_map_capacity",
-    "nfbpf_map_entries",
-    "nfbpf_maps_skipped",
-    "nfbpf_program_info",
-    "nfbpf_program_load_time_seconds",
-    "nfbpf_scrape_duration_seconds",
-    "nfbpf_scrape_errors_total",
-    "nfbpf_scrape_success",
-    "nfbpf_unaccounted_packets",
-    "nfbpf_up",
-    "process_cpu_seconds_total",
-    "process_max_fds",
-    "process_open_fds",
-    "process_resident_memory_bytes",
-    "process_start_time_seconds",
-    "process_virtual_memory_bytes",
+    "nfbpf_accountable",          "nfbpf_build_info",
+    "nfbpf_datapath_info",        "nfbpf_map_capacity",
+    "nfbpf_map_entries",          "nfbpf_maps_skipped",
+    "nfbpf_program_info",         "nfbpf_program_load_time_seconds",
+    "nfbpf_sampling_packets",     "nfbpf_scrape_duration_seconds",
+    "nfbpf_scrape_errors_total",  "nfbpf_scrape_success",
+    "nfbpf_unaccounted_packets",  "nfbpf_up",
+    "process_cpu_seconds_total",  "process_max_fds",
+    "process_open_fds",           "process_resident_memory_bytes",
+    "process_start_time_seconds", "process_virtual_memory_bytes",
 };
 
 // Families that are made anew from each snapshot; their label values come and go with what is
@@ -96,7 +87,7 @@ void add_maps(FromSnapshot& out, const traffic::Snapshot& snapshot, std::size_t 
 
 void add_origin(FromSnapshot& out, const traffic::Snapshot& snapshot) {
   if (!snapshot.origin) return;
-  const auto& [datapath, program, loaded_at, accountable] = *snapshot.origin;
+  const auto& [datapath, program, loaded_at, accountable, sample_every] = *snapshot.origin;
   out.gauge("nfbpf_datapath_info", "How packets reach the program, and why it is that way.",
             {{{{"datapath", datapath.name}, {"reason", datapath.reason}}, 1}});
   out.gauge("nfbpf_program_info", "The BPF program that is attached.",
@@ -112,6 +103,10 @@ void add_origin(FromSnapshot& out, const traffic::Snapshot& snapshot) {
             "Whether nfbpf_unaccounted_packets can be told: the module runs the built-in program, "
             "whose maps began with it, on every packet.",
             {{{}, accountable ? 1.0 : 0.0}});
+  if (sample_every == 0) return;
+  out.gauge("nfbpf_sampling_packets",
+            "One packet in this many is counted, by chance, as if it were all of them; 1: each is.",
+            {{{}, static_cast<double>(sample_every)}});
 }
 
 void add_unaccounted(FromSnapshot& out, const traffic::Snapshot& snapshot) {

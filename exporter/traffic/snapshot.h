@@ -32,6 +32,8 @@ struct Origin {
   double loaded_at = 0;  // seconds since the epoch
   // Whether the maps began with the module and count each packet, so that its totals are theirs.
   bool accountable = false;
+  // One packet in this many was counted, as if it were all of them; 0: the program does not say.
+  std::uint64_t sample_every = 0;
 };
 
 // A map that is there and cannot be shown: its layout has no label or counter for a member.

@@ -70,6 +70,19 @@ assert_eq "packets to port 9 out of this namespace" 1000 "$(map_sum "$base-left/
 assert_eq "packets that a rule left out" 1000 "$(map_sum "$base-left/maps/nfbpf_filtered" packets \
     '.direction == "NFBPF_DIRECTION_OUT" and .reason == "NFBPF_FILTERED_REASON_RULE"')"
 
+step "a full map: rows and overflow are what was sent"
+out() { map_sum "$base-left/maps/$1" "$2" '.direction == "NFBPF_DIRECTION_OUT"'; }
+for family in ipv4 ipv6; do
+    ns left nfbpf-load --pin-dir "$base-left" --run-dir "$work/run-left" detach >/dev/null
+    ns left nfbpf-load --pin-dir "$base-left" --run-dir "$work/run-left" attach --datapath netfilter-link \
+        --max-pairs 1024 --families $family --hooks out >/dev/null
+    [ $family = ipv4 ] && to=10.1.0.254 || to=fd01::fe
+    read -r packets bytes < <(ns left nfbpf-traffic flood --to $to --count 50000 --cpu 0,1)
+    assert_eq "$family rows" 1024 "$(map_rows "$base-left/maps/nfbpf_$family")"
+    assert_eq "$family packets" "$packets" $(($(out nfbpf_$family packets) + $(out nfbpf_overflow packets)))
+    assert_eq "$family bytes" "$bytes" $(($(out nfbpf_$family bytes) + $(out nfbpf_overflow bytes)))
+done
+
 step "detach leaves nothing"
 for name in left router right; do
     ns $name nfbpf-load --pin-dir "$base-$name" --run-dir "$work/run-$name" detach

@@ -43,6 +43,7 @@ assert_rate "$flow" 10 10 # an emulated machine beside a busy one keeps time so 
 assert_no_resets "$flow"
 assert_value 'nfbpf_datapath_info{datapath="kmod"}' 1
 assert_value 'nfbpf_up' 1
+assert_value 'nfbpf_sampling_packets' 1
 assert_value 'sum(nfbpf_hook_packets_total) > bool 0' 1
 # Nothing that the module met is missing in the maps, in any scrape.
 assert_value 'nfbpf_accountable' 1

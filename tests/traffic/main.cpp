@@ -148,15 +148,16 @@ std::uint64_t send_all(int fd, std::vector<unsigned char> message, std::uint64_t
   return sent;
 }
 
+// `body` gets the number of its thread.
 template <typename Body>
 std::uint64_t on_cpus(const std::vector<int>& cpus, Body body) {
-  if (cpus.empty()) return body();
+  if (cpus.empty()) return body(std::size_t{0});
   std::atomic<std::uint64_t> sum{0};
   std::vector<std::thread> threads;
-  for (const int cpu : cpus) {
-    threads.emplace_back([&sum, &body, cpu] {
+  for (std::size_t i = 0; i < cpus.size(); ++i) {
+    threads.emplace_back([&sum, &body, i, cpu = cpus[i]] {
       pin_to(cpu);
-      sum += body();
+      sum += body(i);
     });
   }
   for (std::thread& thread : threads) thread.join();
@@ -174,17 +175,132 @@ void report(std::uint64_t messages, const Load& load, const Address& to, std::si
 void run_udp(const Load& load) {
   const Address to = parse(load.to, load.port);
   const std::vector<unsigned char> message(load.payload);
-  const std::uint64_t sent =
-      on_cpus(load.cpus, [&] { return send_all(udp_socket(to, load).get(), message, load.count); });
+  const std::uint64_t sent = on_cpus(load.cpus, [&](std::size_t) {
+    return send_all(udp_socket(to, load).get(), message, load.count);
+  });
   report(sent, load, to, 8);
 }
 
 void run_icmp(const Load& load) {
   const Address to = parse(load.to, 0);
   const auto message = icmp_message(to, load);
-  const std::uint64_t sent = on_cpus(
-      load.cpus, [&] { return send_all(icmp_socket(to, load).get(), message, load.count); });
+  const std::uint64_t sent = on_cpus(load.cpus, [&](std::size_t) {
+    return send_all(icmp_socket(to, load).get(), message, load.count);
+  });
   report(sent, load, to, 8);
+}
+
+// UDP from a source that nobody has: a raw socket takes the IP header as it is (raw(7),
+// IPV6_HDRINCL).
+class Spoofed {
+ public:
+  Spoofed(const Address& to, std::size_t payload)
+      : ipv6_(to.ipv6()), bytes_(to.header() + sizeof(udphdr) + payload) {
+    const auto length = static_cast<std::uint16_t>(sizeof(udphdr) + payload);
+    if (ipv6_) {
+      bytes_[0] = 0x60;
+      put(4, length);
+      bytes_[6] = IPPROTO_UDP;
+      bytes_[7] = 64;
+      bytes_[8] = 0xfd;
+      copy(24, &reinterpret_cast<const sockaddr_in6*>(&to.storage)->sin6_addr, 16);
+    } else {
+      bytes_[0] = 0x45;
+      bytes_[8] = 64;
+      bytes_[9] = IPPROTO_UDP;
+      copy(16, &reinterpret_cast<const sockaddr_in*>(&to.storage)->sin_addr, 4);
+    }
+    put(to.header() + 2, 9);
+    put(to.header() + 4, length);
+  }
+  // 11.0.0.0/8, or fd00::/96, in which `source` is the last four bytes; at most 2^24.
+  std::vector<unsigned char>& from(std::uint32_t source) {
+    const std::uint32_t word = htonl(ipv6_ ? source : (11U << 24U) + source);
+    copy(ipv6_ ? 20 : 12, &word, sizeof(word));
+    return bytes_;
+  }
+
+ private:
+  void put(std::size_t at, std::uint16_t number) {
+    number = htons(number);
+    copy(at, &number, sizeof(number));
+  }
+  void copy(std::size_t at, const void* from, std::size_t size) {
+    std::memcpy(bytes_.data() + at, from, size);
+  }
+  bool ipv6_;
+  std::vector<unsigned char> bytes_;
+};
+
+std::uint64_t send_spoofed(const Address& to, const Load& load, std::size_t thread) {
+  const nfbpf::UniqueFd fd(::socket(to.storage.ss_family, SOCK_RAW, IPPROTO_RAW));
+  if (!fd) die("raw socket");
+  Address target = to;
+  reinterpret_cast<sockaddr_in*>(&target.storage)->sin_port = 0;
+  Spoofed packet(to, load.payload);
+  for (std::uint64_t i = 0; i < load.count;) {
+    const auto& bytes = packet.from(static_cast<std::uint32_t>(thread * load.count + i));
+    if (::sendto(fd.get(), bytes.data(), bytes.size(), 0,
+                 reinterpret_cast<const sockaddr*>(&target.storage), to.length) >= 0) {
+      ++i;
+    } else if (may_try_again()) {
+      ::sched_yield();
+    } else {
+      die("send");
+    }
+  }
+  return load.count;
+}
+
+void run_flood(const Load& load) {
+  const Address to = parse(load.to, 0);
+  const std::uint64_t sent =
+      on_cpus(load.cpus, [&](std::size_t thread) { return send_spoofed(to, load, thread); });
+  report(sent, load, to, sizeof(udphdr));
+}
+
+// Large writes, so that TCP hands down segments as large as it may.
+void run_tcp(const Load& load) {
+  const Address to = parse(load.to, load.port);
+  const nfbpf::UniqueFd fd(::socket(to.storage.ss_family, SOCK_STREAM, 0));
+  if (!fd) die("socket");
+  if (::connect(fd.get(), reinterpret_cast<const sockaddr*>(&to.storage), to.length) != 0) {
+    die("connect to " + load.to);
+  }
+  const std::vector<unsigned char> message(load.payload);
+  for (std::uint64_t i = 0; i < load.count; ++i) {
+    for (std::size_t at = 0; at < message.size();) {
+      const ssize_t done = ::send(fd.get(), message.data() + at, message.size() - at, 0);
+      if (done < 0) die("send");
+      at += static_cast<std::size_t>(done);
+    }
+  }
+  std::printf("%llu\n", static_cast<unsigned long long>(load.count * load.payload));
+}
+
+// Reads one connection to its end and prints how many bytes came; "listening" when it can be had.
+void run_sink(const Load& load) {
+  const Address here = parse(load.to, load.port);
+  const nfbpf::UniqueFd listener(::socket(here.storage.ss_family, SOCK_STREAM, 0));
+  const int yes = 1;
+  ::setsockopt(listener.get(), SOL_SOCKET, SO_REUSEADDR, &yes, sizeof(yes));
+  if (::bind(listener.get(), reinterpret_cast<const sockaddr*>(&here.storage), here.length) != 0 ||
+      ::listen(listener.get(), 1) != 0) {
+    die("listen on " + load.to);
+  }
+  std::printf("listening\n");
+  std::fflush(stdout);
+  const nfbpf::UniqueFd fd(::accept(listener.get(), nullptr, nullptr));
+  if (!fd) die("accept");
+  std::vector<unsigned char> room(1U << 20U);
+  std::uint64_t bytes = 0;
+  for (;;) {
+    const ssize_t got = ::recv(fd.get(), room.data(), room.size(), 0);
+    if (got < 0) die("receive");
+    if (got == 0) break;
+    bytes += static_cast<std::uint64_t>(got);
+  }
+  std::printf("%llu\n", static_cast<unsigned long long>(bytes));
 }
 
 }  // namespace
@@ -205,8 +321,16 @@ int main(int argc, char** argv) {
                   "let the kernel cut the payload (UDP_SEGMENT)");
   CLI::App* icmp = app.add_subcommand("icmp", "ICMP or ICMPv6 echo messages from a raw socket");
   icmp->add_option("--type", load.type)->check(CLI::IsMember({"request", "reply"}));
+  const CLI::App* flood =
+      app.add_subcommand("flood", "UDP, each packet from another spoofed source");
+  CLI::App* tcp = app.add_subcommand("tcp", "one connection, --count writes of --payload bytes");
+  CLI::App* sink = app.add_subcommand("sink", "takes one connection at --to and reads it");
+  for (CLI::App* stream : {tcp, sink}) stream->add_option("--port", load.port);
   CLI11_PARSE(app, argc, argv);
   if (udp->parsed()) run_udp(load);
   if (icmp->parsed()) run_icmp(load);
+  if (flood->parsed()) run_flood(load);
+  if (tcp->parsed()) run_tcp(load);
+  if (sink->parsed()) run_sink(load);
   return 0;
 }

@@ -40,6 +40,7 @@ traffic::Snapshot good_snapshot() {
                                     {"traffic", "42", "beef", "a\\b.o", "1.0"},
                                     1700000000.25};
   snapshot.collections = {{"maps", 0.5, std::nullopt}, {"hooks", 0.25, std::nullopt}};
+  snapshot.origin->sample_every = 16;
   snapshot.unaccounted = {{"ipv4", "local_out", 3}, {"ipv4", "local_in", 0}};
   return snapshot;
 }

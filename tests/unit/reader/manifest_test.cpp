@@ -8,7 +8,7 @@ namespace {
 
 const std::string kGood = R"({
   "abi": {"major": 1, "minor": 0}, "datapath": "kmod", "datapath_reason": "it loads",
-  "refused": [], "pin_dir": "/sys/fs/bpf/nfbpf", "loaded_at": 1700000000.5,
+  "refused": [], "choices": {"sample_every": 16}, "pin_dir": "/sys/fs/bpf/nfbpf", "loaded_at": 1700000000.5,
   "program": {"name": "traffic", "id": 42, "tag": "beef", "object": "traffic.bpf.o"},
   "maps": [
     {"name": "nfbpf_ipv4", "pin": "/sys/fs/bpf/nfbpf/maps/nfbpf_ipv4", "id": 7, "type": "percpu_hash",
@@ -22,6 +22,7 @@ TEST(Manifest, ReadsWhatTheLoaderWrites) {
   EXPECT_EQ(manifest->origin.datapath.name, "kmod");
   EXPECT_EQ(manifest->origin.program.id, "42");
   EXPECT_EQ(manifest->origin.program.abi, "1.0");
+  EXPECT_EQ(manifest->origin.sample_every, 16U);
   ASSERT_EQ(manifest->maps.size(), 1U) << "a map without a pin is none of ours";
   EXPECT_EQ(manifest->maps[0].btf, "/run/nfbpf/btf/aa.btf");
   EXPECT_EQ(manifest->maps[0].max_entries, 1024U);
