@@ -312,7 +312,9 @@ struct nfbpf_filtered {
 #define NFBPF_OVERFLOW_ROWS 72
 #define NFBPF_FILTERED_ROWS 54
 
-#ifdef __cplusplus
+#if defined(__CHECKER__) /* sparse takes a packed enum for an int */
+#define NFBPF_ASSERT(cond)
+#elif defined(__cplusplus)
 #define NFBPF_ASSERT(cond) static_assert(cond, #cond)
 #else
 #define NFBPF_ASSERT(cond) _Static_assert(cond, #cond)
