@@ -266,6 +266,8 @@ void write_field(Page& page, const Field& field, std::span<const std::byte> key)
       return write_flags(page, field, host_uint(at, field.size));
     case FieldKind::kString:
       return write_string(page, key.subspan(field.offset, field.size));
+    case FieldKind::kOther:
+      return page.text("other");
     case FieldKind::kIpChoice:
       return write_chosen_ip(page, field, key);
   }

@@ -91,6 +91,8 @@ Relation relate(const Layout& a, const Layout& b) {
   for (std::size_t i = 0; i < order_a.size(); ++i) {
     const auto kind_a = a.labels[order_a[i]].kind;
     const auto kind_b = b.labels[order_b[i]].kind;
+    // What is no series of its own, beside those that are: "other" is no text of theirs.
+    if ((kind_a == FieldKind::kOther) != (kind_b == FieldKind::kOther)) return Relation::kDisjoint;
     // No text of an IPv4 address is one of an IPv6 address.
     if ((kind_a == FieldKind::kIpv4 && kind_b == FieldKind::kIpv6) ||
         (kind_a == FieldKind::kIpv6 && kind_b == FieldKind::kIpv4))

@@ -11,9 +11,13 @@ namespace {
 
 constexpr std::size_t kMinSlots = 16;
 
+// The kernel is asked once: indexes are made by the thousand, and nobody outside sees a seed.
 std::uint64_t random_seed() {
-  std::random_device device;
-  return (static_cast<std::uint64_t>(device()) << 32U) | device();
+  thread_local std::mt19937_64 seeds = [] {
+    std::random_device device;
+    return std::mt19937_64((static_cast<std::uint64_t>(device()) << 32U) | device());
+  }();
+  return seeds();
 }
 
 // The 128-bit product folded to 64 bits: every input bit reaches every output bit.
@@ -49,6 +53,15 @@ void KeyIndex::grow(std::size_t slots) {
     while (slots_[at] != 0) at = (at + 1) & (slots - 1);
     slots_[at] = static_cast<std::uint32_t>(number + 1);
   }
+}
+
+std::optional<std::size_t> KeyIndex::find(std::span<const std::byte> key) const {
+  std::size_t at = hash(key.data()) & (slots_.size() - 1);
+  for (; slots_[at] != 0; at = (at + 1) & (slots_.size() - 1)) {
+    const std::size_t number = slots_[at] - 1;
+    if (std::memcmp(keys_.data() + number * key_size_, key.data(), key_size_) == 0) return number;
+  }
+  return std::nullopt;
 }
 
 std::pair<std::size_t, bool> KeyIndex::find_or_add(std::span<const std::byte> key) {

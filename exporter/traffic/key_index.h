@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <utility>
 #include <vector>
@@ -17,7 +18,12 @@ class KeyIndex {
 
   // The number of the key, and whether it is new. `key` has key_size bytes.
   std::pair<std::size_t, bool> find_or_add(std::span<const std::byte> key);
+  [[nodiscard]] std::optional<std::size_t> find(std::span<const std::byte> key) const;
   [[nodiscard]] std::size_t size() const { return size_; }
+  // Valid until the next key is added.
+  [[nodiscard]] std::span<const std::byte> key(std::size_t number) const {
+    return {keys_.data() + number * key_size_, key_size_};
+  }
 
  private:
   [[nodiscard]] std::uint64_t hash(const std::byte* key) const;

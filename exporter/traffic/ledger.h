@@ -126,7 +126,7 @@ class Ledger {
   void enter(const Candidate& candidate, std::span<const Table> live);
   bool drop_vanished(const Assignment& assignment);
   bool list_new(std::span<const Table> live, Assignment& assignment);
-  void remove(std::vector<std::vector<bool>>& leaving);
+  void remove(const std::vector<std::vector<bool>>& leaving, bool keep);
   std::vector<std::vector<bool>> nobody_leaves() const;
   std::vector<Candidate> candidates(std::span<const Table> live,
                                     const Assignment& assignment) const;

@@ -25,6 +25,7 @@ enum class FieldKind : std::uint8_t {
   kIfname,       // interface number shown by its name, or as a number when it has none
   kFlags,        // names of the bits that are set, the rest as one hexadecimal number
   kString,       // text up to the first NUL
+  kOther,        // no bytes: the text "other", for what is no series of its own
   kIpChoice,     // 16 bytes that hold an IPv4 or an IPv6 address, as `choice` says
 };
 

@@ -1,0 +1,417 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "traffic/ledger.h"
+
+#include <algorithm>
+#include <queue>
+#include <string_view>
+#include <utility>
+
+namespace nfbpf::traffic {
+namespace {
+
+// A histogram's family has a series for each slot, the sum and the count.
+std::size_t series_of_row(const Layout& layout) {
+  std::size_t most = 1;
+  for (const Histogram& histogram : layout.histograms)
+    most = std::max(most, histogram.bounds.size() + 3);
+  return most;
+}
+
+// What a row is ranked by: its bytes, if there is such a counter.
+std::size_t score_counter(const Layout& layout) {
+  const auto bytes = std::ranges::find(layout.counters, "bytes", &Counter::name);
+  if (bytes != layout.counters.end())
+    return static_cast<std::size_t>(bytes - layout.counters.begin());
+  const auto counts = [](const Counter& counter) { return counter.type == MetricType::kCounter; };
+  const auto first = std::ranges::find_if(layout.counters, counts);
+  return first == layout.counters.end() ? 0
+                                        : static_cast<std::size_t>(first - layout.counters.begin());
+}
+
+// Few values, and known beforehand: what `other` can be told apart by.
+bool is_kept(const Field& field) {
+  return field.kind == FieldKind::kEnum;
+}
+
+std::shared_ptr<const Layout> layout_of_other(const Layout& layout) {
+  auto other = std::make_shared<Layout>(layout);
+  other->key_size = 0;
+  for (Field& field : other->labels) {
+    if (is_kept(field)) {
+      field.offset = other->key_size;
+      other->key_size += field.size;
+    } else {
+      field = {field.name, FieldKind::kOther, 0, 0, {}, {}};
+    }
+  }
+  std::erase_if(other->counters, [](const Counter& c) { return c.type == MetricType::kGauge; });
+  return other;
+}
+
+std::size_t in_all(std::span<const std::vector<std::uint32_t>> assignment, std::uint32_t number) {
+  std::size_t count = 0;
+  for (const auto& numbers : assignment)
+    count += static_cast<std::size_t>(std::ranges::count(numbers, number));
+  return count;
+}
+
+}  // namespace
+
+Ledger::PartState::PartState(const LedgerPart& part)
+    : layout(part.layout),
+      other_layout(layout_of_other(*part.layout)),
+      drained(part.drained),
+      score_counter(traffic::score_counter(*part.layout)),
+      series(part.layout->key_size),
+      cells(other_layout->key_size) {
+  for (const Counter& counter : layout->counters)
+    gauges.push_back(counter.type == MetricType::kGauge);
+  for (const Field& field : layout->labels)
+    if (is_kept(field)) kept.push_back(&field);
+}
+
+Ledger::Ledger(std::vector<LedgerPart> parts, LedgerOptions options)
+    : parts_(std::move(parts)), options_(options) {
+  for (const LedgerPart& part : parts_) states_.emplace_back(part);
+}
+
+std::size_t Ledger::series() const {
+  std::size_t count = 0;
+  for (const PartState& part : states_) count += part.series.index.size();
+  return count;
+}
+
+std::size_t Ledger::row_limit() const {
+  std::size_t most = 1;
+  for (const PartState& part : states_) most = std::max(most, series_of_row(*part.layout));
+  return std::max<std::size_t>(1, options_.series_limit / most);
+}
+
+// The series of each live row.
+Ledger::Assignment Ledger::assign(std::span<const Table> live) const {
+  Assignment assignment(states_.size());
+  for (std::size_t p = 0; p < states_.size(); ++p) {
+    assignment[p].resize(live[p].rows(), kUnlisted);
+    if (states_[p].series.index.size() == 0) continue;
+    for (std::size_t row = 0; row < live[p].rows(); ++row)
+      if (const auto found = states_[p].series.index.find(live[p].key(row)))
+        assignment[p][row] = static_cast<std::uint32_t>(*found);
+  }
+  return assignment;
+}
+
+std::size_t Ledger::cell_of(PartState& part, std::span<const std::byte> key) {
+  std::vector<std::byte> cell;
+  for (const Field* field : part.kept) {
+    const auto bytes = key.subspan(field->offset, field->size);
+    cell.insert(cell.end(), bytes.begin(), bytes.end());
+  }
+  const auto [number, fresh] = part.cells.index.find_or_add(cell);
+  if (fresh) {
+    part.cells.offsets.resize(part.cells.offsets.size() + part.layout->counters.size(), 0);
+    part.cell_live_sums.resize(part.cells.offsets.size(), 0);
+  }
+  return number;
+}
+
+// `factor` is 1, or -1 to take away.
+void Ledger::add(PartState& part, std::uint64_t* to, std::span<const std::uint64_t> values,
+                 std::uint64_t factor) {
+  for (std::size_t i = 0; i < values.size(); ++i)
+    if (!part.gauges[i]) to[i] += factor * values[i];
+}
+
+// A new series with offset 0.
+std::uint32_t Ledger::list(PartState& part, std::span<const std::byte> key) {
+  const auto number = part.series.index.find_or_add(key).first;
+  part.series.offsets.resize((number + 1) * part.layout->counters.size(), 0);
+  part.activity.resize(number + 1);
+  return static_cast<std::uint32_t>(number);
+}
+
+std::vector<std::vector<bool>> Ledger::nobody_leaves() const {
+  std::vector<std::vector<bool>> leaving;
+  for (const PartState& part : states_) leaving.emplace_back(part.series.index.size(), false);
+  return leaving;
+}
+
+// Those that are marked are added to `other` if `keep`; the rest is numbered anew.
+void Ledger::remove(const std::vector<std::vector<bool>>& leaving, bool keep) {
+  for (std::size_t p = 0; p < states_.size(); ++p) {
+    if (std::ranges::find(leaving[p], true) == leaving[p].end()) continue;
+    PartState& part = states_[p];
+    const std::size_t width = part.layout->counters.size();
+    Rows stay(part.layout->key_size);
+    std::vector<Activity> activity;
+    for (std::size_t n = 0; n < leaving[p].size(); ++n) {
+      const std::span<const std::uint64_t> offsets(part.series.offsets.data() + n * width, width);
+      const auto key = part.series.index.key(n);
+      if (leaving[p][n] && keep) {
+        const std::size_t cell = cell_of(part, key);
+        add(part, part.cells.offsets.data() + cell * width, offsets, 1);
+      } else if (!leaving[p][n]) {
+        stay.index.find_or_add(key);
+        stay.offsets.insert(stay.offsets.end(), offsets.begin(), offsets.end());
+        activity.push_back(part.activity[n]);
+      }
+    }
+    part.series = std::move(stay);
+    part.activity = std::move(activity);
+  }
+}
+
+// Of a map whose rows others take out: a series without its row is gone, with what it counted. Its
+// offset is what it had before it entered, which is in `other` already.
+bool Ledger::drop_vanished(const Assignment& assignment) {
+  auto leaving = nobody_leaves();
+  bool any = false;
+  for (std::size_t p = 0; p < states_.size(); ++p) {
+    if (states_[p].drained) continue;
+    leaving[p].assign(leaving[p].size(), true);
+    for (const std::uint32_t number : assignment[p])
+      if (number != kUnlisted) leaving[p][number] = false;
+    any |= std::ranges::find(leaving[p], true) != leaving[p].end();
+  }
+  if (any) remove(leaving, false);
+  return any;
+}
+
+// While everything fits, what is met first becomes a series at once.
+bool Ledger::list_new(std::span<const Table> live, Assignment& assignment) {
+  const std::size_t fresh = in_all(assignment, kUnlisted);
+  if (over_ || fresh == 0) return false;
+  if (series() + fresh > row_limit()) {
+    over_ = true;
+    return true;
+  }
+  for (std::size_t p = 0; p < states_.size(); ++p)
+    for (std::size_t row = 0; row < assignment[p].size(); ++row)
+      if (assignment[p][row] == kUnlisted) assignment[p][row] = list(states_[p], live[p].key(row));
+  return true;
+}
+
+Table Ledger::other_table(PartState& part, const Table& live,
+                          const std::vector<std::uint32_t>& numbers, bool& changed) {
+  const std::size_t width = part.layout->counters.size();
+  std::vector<std::uint64_t> sums(part.cells.offsets.size(), 0);
+  for (std::size_t row = 0; row < numbers.size(); ++row) {
+    if (numbers[row] != kUnlisted) continue;
+    const std::size_t cell = cell_of(part, live.key(row));
+    sums.resize(part.cells.offsets.size(), 0);
+    add(part, sums.data() + cell * width, live.values(row), 1);
+  }
+  Table other(part.other_layout, live.capacity());
+  for (std::size_t cell = 0; cell < part.cells.index.size(); ++cell) {
+    std::uint64_t* offsets = part.cells.offsets.data() + cell * width;
+    std::uint64_t* last = part.cell_live_sums.data() + cell * width;
+    const auto values = other.append(part.cells.index.key(cell).data());
+    std::size_t shown = 0;
+    for (std::size_t i = 0; i < width; ++i) {
+      if (part.gauges[i]) continue;
+      const std::uint64_t sum = sums[cell * width + i];
+      // Rows that others took out have been counted: what they had stays.
+      if (!part.drained && sum < last[i]) offsets[i] += last[i] - sum, changed = true;
+      last[i] = sum;
+      values[shown++] = offsets[i] + sum;
+    }
+  }
+  return other;
+}
+
+Ledger::Shown Ledger::show(std::span<const Table> live) {
+  Shown shown;
+  auto assignment = assign(live);
+  if (drop_vanished(assignment)) {
+    shown.changed = true;
+    assignment = assign(live);
+  }
+  shown.changed |= list_new(live, assignment);
+  for (std::size_t p = 0; p < states_.size(); ++p) {
+    PartState& part = states_[p];
+    const std::size_t width = part.layout->counters.size();
+    Table table(part.layout, live[p].capacity());
+    table.reserve(part.series.index.size());
+    for (std::size_t n = 0; n < part.series.index.size(); ++n) {
+      const auto values = table.append(part.series.index.key(n).data());
+      std::copy_n(part.series.offsets.data() + n * width, width, values.data());
+    }
+    for (std::size_t row = 0; row < assignment[p].size(); ++row) {
+      if (assignment[p][row] == kUnlisted) continue;
+      const auto values = table.values(assignment[p][row]);
+      const auto counted = live[p].values(row);
+      for (std::size_t i = 0; i < width; ++i) values[i] += counted[i];
+    }
+    Table other = other_table(part, live[p], assignment[p], shown.changed);
+    shown.tables.push_back(std::move(table));
+    if (other.rows() > 0) shown.tables.push_back(std::move(other));
+  }
+  return shown;
+}
+
+void Ledger::note_activity(std::span<const Table> live, const Assignment& assignment, double now) {
+  for (std::size_t p = 0; p < states_.size(); ++p) {
+    PartState& part = states_[p];
+    for (std::size_t row = 0; row < assignment[p].size(); ++row) {
+      if (assignment[p][row] == kUnlisted) continue;
+      Activity& activity = part.activity[assignment[p][row]];
+      const std::uint64_t score = live[p].values(row)[part.score_counter];
+      if (!activity.known || score != activity.seen) activity.at = now;
+      activity.known = true;
+      activity.seen = score;
+    }
+    for (Activity& activity : part.activity) {
+      // A clock that was set back must not make anybody young for ever.
+      if (!activity.known || activity.at > now) activity.at = now;
+      activity.known = true;
+    }
+  }
+}
+
+// The busiest of the rows that are no series, the least of them first.
+std::vector<Ledger::Candidate> Ledger::candidates(std::span<const Table> live,
+                                                  const Assignment& assignment) const {
+  const auto busier = [](const Candidate& a, const Candidate& b) { return a.score > b.score; };
+  std::priority_queue<Candidate, std::vector<Candidate>, decltype(busier)> best(busier);
+  const std::size_t most = row_limit();
+  for (std::uint32_t p = 0; p < states_.size(); ++p) {
+    for (std::uint32_t row = 0; row < assignment[p].size(); ++row) {
+      if (assignment[p][row] != kUnlisted) continue;
+      const std::uint64_t score = live[p].values(row)[states_[p].score_counter];
+      if (best.size() == most && score <= best.top().score) continue;
+      best.push({score, p, row});
+      if (best.size() > most) best.pop();
+    }
+  }
+  std::vector<Candidate> result;
+  for (; !best.empty(); best.pop()) result.push_back(best.top());
+  return result;
+}
+
+void Ledger::enter(const Candidate& candidate, std::span<const Table> live) {
+  PartState& part = states_[candidate.part];
+  const std::size_t width = part.layout->counters.size();
+  const auto key = live[candidate.part].key(candidate.row);
+  const auto values = live[candidate.part].values(candidate.row);
+  const std::size_t number = list(part, key);
+  add(part, part.series.offsets.data() + number * width, values, ~std::uint64_t{0});
+  const std::size_t cell = cell_of(part, key);
+  add(part, part.cells.offsets.data() + cell * width, values, 1);
+  // What it had has moved out of the live part of the cell.
+  std::uint64_t* last = part.cell_live_sums.data() + cell * width;
+  for (std::size_t i = 0; i < width; ++i)
+    if (!part.gauges[i]) last[i] -= std::min(last[i], values[i]);
+}
+
+bool Ledger::rank(std::span<const Table> live, double now) {
+  auto assignment = assign(live);
+  bool changed = drop_vanished(assignment);
+  if (changed) assignment = assign(live);
+  changed |= list_new(live, assignment);
+  note_activity(live, assignment, now);
+
+  std::vector<std::vector<bool>> is_live;
+  std::vector<std::vector<std::uint64_t>> scores;
+  for (std::size_t p = 0; p < states_.size(); ++p) {
+    is_live.emplace_back(states_[p].series.index.size(), false);
+    auto& of_part = scores.emplace_back();
+    for (const Activity& activity : states_[p].activity) of_part.push_back(activity.period);
+    for (std::size_t row = 0; row < assignment[p].size(); ++row) {
+      if (assignment[p][row] == kUnlisted) continue;
+      is_live[p][assignment[p][row]] = true;
+      of_part[assignment[p][row]] += live[p].values(row)[states_[p].score_counter];
+    }
+  }
+
+  auto leaving = nobody_leaves();
+  std::vector<Series> staying;
+  for (std::uint32_t p = 0; p < states_.size(); ++p) {
+    for (std::uint32_t n = 0; n < leaving[p].size(); ++n) {
+      const bool idle = now - states_[p].activity[n].at >= options_.idle_seconds;
+      if (idle && !is_live[p][n])
+        leaving[p][n] = changed = true;
+      else
+        staying.push_back({scores[p][n], p, n});
+    }
+  }
+  std::ranges::sort(staying, {}, &Series::score);
+
+  auto entering = candidates(live, assignment);
+  const std::size_t limit = row_limit();
+  std::size_t weakest = 0;
+  for (; staying.size() - weakest > limit; ++weakest) {
+    leaving[staying[weakest].part][staying[weakest].number] = changed = true;
+  }
+  std::size_t room = limit - (staying.size() - weakest);
+  std::size_t taken = 0;  // of the candidates, from the busiest down
+  while (taken < entering.size()) {
+    const Candidate& candidate = entering[entering.size() - 1 - taken];
+    if (room > 0) {
+      --room;
+    } else {
+      // Twice as busy, or the two would change places for ever, and each time begin at 0.
+      if (weakest == staying.size() || candidate.score / 2 <= staying[weakest].score) break;
+      leaving[staying[weakest].part][staying[weakest].number] = true;
+      ++weakest;
+    }
+    ++taken;
+  }
+  remove(leaving, true);
+  for (std::size_t i = 0; i < taken; ++i) enter(entering[entering.size() - 1 - i], live);
+  changed |= taken > 0;
+
+  const bool was_over = over_;
+  over_ = in_all(assign(live), kUnlisted) > 0;
+  note_activity(live, assign(live), now);
+  return changed || was_over != over_;
+}
+
+void Ledger::drain(std::span<const Table> rows, double now) {
+  for (std::size_t p = 0; p < states_.size(); ++p) {
+    PartState& part = states_[p];
+    const std::size_t width = part.layout->counters.size();
+    std::vector<std::uint64_t> scores(part.series.index.size(), 0);
+    for (std::size_t row = 0; row < rows[p].rows(); ++row) {
+      const auto key = rows[p].key(row);
+      const auto values = rows[p].values(row);
+      auto found = part.series.index.find(key);
+      if (!found && !over_ && series() < row_limit()) {
+        found = list(part, key);
+        scores.push_back(0);
+      }
+      if (!found) {
+        const std::size_t cell = cell_of(part, key);
+        add(part, part.cells.offsets.data() + cell * width, values, 1);
+        continue;
+      }
+      add(part, part.series.offsets.data() + *found * width, values, 1);
+      scores[*found] = values[part.score_counter];
+    }
+    for (std::size_t n = 0; n < scores.size(); ++n) {
+      Activity& activity = part.activity[n];
+      if (!activity.known || scores[n] > activity.seen) activity.at = now;
+      activity = {scores[n], 0, activity.at, true};
+    }
+  }
+}
+
+void Ledger::undrain(std::span<const Table> rows) {
+  for (std::size_t p = 0; p < states_.size(); ++p) {
+    PartState& part = states_[p];
+    const std::size_t width = part.layout->counters.size();
+    for (std::size_t row = 0; row < rows[p].rows(); ++row) {
+      const auto key = rows[p].key(row);
+      const auto values = rows[p].values(row);
+      auto found = part.series.index.find(key);
+      if (!found && !over_ && series() < row_limit()) found = list(part, key);
+      if (found) {
+        add(part, part.series.offsets.data() + *found * width, values, ~std::uint64_t{0});
+        continue;
+      }
+      over_ = true;
+      const std::size_t cell = cell_of(part, key);
+      add(part, part.cells.offsets.data() + cell * width, values, ~std::uint64_t{0});
+    }
+  }
+}
+
+}  // namespace nfbpf::traffic

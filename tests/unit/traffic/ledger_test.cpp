@@ -1,0 +1,390 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "traffic/ledger.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+#include <map>
+#include <optional>
+#include <random>
+#include <string>
+
+#include "traffic/families.h"
+
+namespace nfbpf::traffic {
+namespace {
+
+// A key of four bytes: direction, two of padding that are shown as a number, and an address.
+struct Key {
+  std::uint8_t direction = 0;
+  std::uint8_t protocol = 0;
+  std::uint16_t reserved = 0;
+  std::uint32_t address = 0;
+  auto operator<=>(const Key&) const = default;
+};
+
+std::shared_ptr<const Layout> layout(const std::string& map, FieldKind address) {
+  auto layout = std::make_shared<Layout>();
+  layout->map = map;
+  layout->family = "nfbpf_source_destination";
+  layout->key_size = sizeof(Key);
+  layout->value_size = 16;
+  layout->labels = {{"direction", FieldKind::kEnum, 0, 1, {{1, "in"}, {2, "out"}}},
+                    {"protocol", FieldKind::kProtocol, 1, 1, {}},
+                    {"source", address, 4, 4, {}}};
+  layout->counters = {{"packets", 0, 8}, {"bytes", 8, 8}};
+  return layout;
+}
+
+const auto kIpv4Layout = layout("nfbpf_ipv4", FieldKind::kIpv4);
+const auto kOtherLayout = layout("nfbpf_ipv6", FieldKind::kIpv6);
+
+using Counts = std::array<std::uint64_t, 2>;
+using Rows = std::map<Key, Counts>;
+
+Table table_of(const std::shared_ptr<const Layout>& layout, const Rows& rows) {
+  Table table(layout, 1024);
+  for (const auto& [key, counts] : rows)
+    std::ranges::copy(counts, table.append(reinterpret_cast<const std::byte*>(&key)).begin());
+  return table;
+}
+
+std::vector<Table> tables_of(const std::vector<Rows>& rows) {
+  return {table_of(kIpv4Layout, rows[0]), table_of(kOtherLayout, rows[1])};
+}
+
+bool is_other(const Table& table) {
+  return std::ranges::any_of(table.layout().labels,
+                             [](const Field& f) { return f.kind == FieldKind::kOther; });
+}
+
+// What a page shows: by table and key, and of `other` by its cell.
+using Page = std::map<std::string, Counts>;
+
+Page page_of(const std::vector<Table>& tables) {
+  Page page;
+  for (const Table& table : tables) {
+    for (std::size_t row = 0; row < table.rows(); ++row) {
+      const auto key = table.key(row);
+      const std::string name = table.layout().map + (is_other(table) ? " other " : " ") +
+                               std::string(reinterpret_cast<const char*>(key.data()), key.size());
+      const auto values = table.values(row);
+      EXPECT_TRUE(page.emplace(name, Counts{values[0], values[1]}).second) << "a series twice";
+    }
+  }
+  return page;
+}
+
+// The kernel's side and the machine's: maps of two buffers, what was ever counted, what was saved.
+class World {
+ public:
+  explicit World(std::uint32_t seed) : random_(seed) {
+    boot();
+    if (seed % 4 != 0) return;
+    // Close to where 64 bits end: there sums hold modulo 2^64, and what falls cannot be told.
+    near_the_end_ = true;
+    counted_ = buffers_[0][0][{1, 6, 0, 1}] = {~std::uint64_t{0} - 100, ~std::uint64_t{0} - 9000};
+  }
+
+  void step() {
+    switch (pick(16)) {
+      case 0:
+        return rank();
+      case 1:
+        return drain();
+      case 2:
+        return restart();
+      case 3:
+        options_.series_limit = pick(12) + 1;
+        return ledger_->set_options(options_);
+      case 4:
+        now_ += pick(4) == 0 ? -static_cast<double>(pick(3000)) : pick(1500);
+        return;
+      case 5:
+      case 6:
+      case 7:
+        return look(pick(2));
+      default:
+        return traffic();
+    }
+  }
+
+  void look(std::size_t client) {
+    const auto live = live_tables();
+    auto shown = ledger_->show(live);
+    if (shown.changed) saved_ = ledger_->save();
+    const Page page = page_of(shown.tables);
+    Counts sum{};
+    for (const auto& [name, counts] : page)
+      for (std::size_t i = 0; i < sum.size(); ++i) sum[i] += counts[i];
+    EXPECT_EQ(sum, counted_) << "all series together are what was counted";
+    // What one client saw last may be long ago; a series that left meanwhile may have come back.
+    for (const auto& [name, counts] : seen_) {
+      const auto now = page.find(name);
+      const bool other = name.find(" other ") != std::string::npos;
+      if (now == page.end()) {
+        EXPECT_FALSE(other) << "a cell of other is gone";
+        continue;
+      }
+      for (std::size_t i = 0; i < counts.size() && !near_the_end_; ++i)
+        EXPECT_LT(now->second[i] - counts[i], std::uint64_t{1} << 62) << name << " fell";
+    }
+    seen_ = page;
+    (void)client;
+  }
+
+ private:
+  std::uint32_t pick(std::uint32_t below) { return static_cast<std::uint32_t>(random_() % below); }
+
+  void boot() {
+    ledger_.emplace(std::vector<LedgerPart>{{kIpv4Layout, true}, {kOtherLayout, true}}, options_);
+    if (saved_.empty()) return;
+    const auto ok = ledger_->restore(saved_);
+    ASSERT_TRUE(ok) << ok.error().what;
+  }
+
+  void traffic() {
+    const std::size_t part = pick(2);
+    // Few keys, of which some are much busier.
+    const Key key{static_cast<std::uint8_t>(1 + pick(2)), 6, 0, pick(1U << (1 + pick(5)))};
+    const std::uint64_t packets = pick(50) == 0 ? (std::uint64_t{1} << 50) + pick(9) : pick(20);
+    for (std::size_t i = 0; i < 2; ++i) {
+      const std::uint64_t count = packets * (i == 0 ? 1 : 100);
+      buffers_[active_][part][key][i] += count;
+      counted_[i] += count;
+    }
+  }
+
+  std::vector<Table> live_tables() const {
+    std::vector<Rows> rows = buffers_[active_];
+    if (!drained_)
+      for (std::size_t part = 0; part < 2; ++part)
+        for (const auto& [key, counts] : buffers_[1 - active_][part])
+          for (std::size_t i = 0; i < 2; ++i) rows[part][key][i] += counts[i];
+    return tables_of(rows);
+  }
+
+  void rank() {
+    if (ledger_->rank(live_tables(), now_)) {
+      saved_ = ledger_->save();
+      // A row may have left and come back between two looks; then it is another series.
+      forget_who_left();
+    }
+  }
+
+  // What rank() took away must not be compared with what it let in later.
+  void forget_who_left() {
+    const Page page = page_of(ledger_->show(live_tables()).tables);
+    saved_ = ledger_->save();
+    std::erase_if(seen_, [&](const auto& one) { return !page.contains(one.first); });
+  }
+
+  // In steps, so that a restart may come between any two.
+  void drain() {
+    active_ = 1 - active_;
+    drained_ = false;
+    if (pick(6) == 0) return;
+    finish_drain();
+  }
+  void finish_drain() {
+    ledger_->drain(tables_of(buffers_[1 - active_]), now_);
+    if (pick(6) == 0) return boot();  // killed before it was saved
+    saved_ = ledger_->save();
+    drained_ = true;  // saved with it
+    if (pick(6) == 0) boot();
+    buffers_[1 - active_] = std::vector<Rows>(2);
+    if (pick(2) == 0) look(0);
+  }
+
+  void restart() {
+    boot();
+    if (!drained_) finish_drain();
+  }
+
+  std::mt19937 random_;
+  LedgerOptions options_{5, 900};
+  std::optional<Ledger> ledger_;
+  std::vector<std::byte> saved_;
+  std::array<std::vector<Rows>, 2> buffers_{std::vector<Rows>(2), std::vector<Rows>(2)};
+  std::size_t active_ = 0;
+  bool drained_ = true;
+  Counts counted_{};
+  Page seen_;
+  double now_ = 1000;
+  bool near_the_end_ = false;
+};
+
+TEST(Ledger, NoSeriesFallsAndTheSumIsWhatWasCounted) {
+  for (std::uint32_t seed = 0; seed < 10'000 && !testing::Test::HasFailure(); ++seed) {
+    SCOPED_TRACE("history " + std::to_string(seed));
+    World world(seed);
+    for (int i = 0; i < 80; ++i) world.step();
+    world.look(0);
+  }
+}
+
+Rows rows(std::initializer_list<std::pair<std::uint32_t, std::uint64_t>> list) {
+  Rows rows;
+  for (const auto& [address, count] : list) rows[{1, 6, 0, address}] = {count, count * 100};
+  return rows;
+}
+
+Ledger ledger(std::uint32_t limit) {
+  return {{{kIpv4Layout, true}, {kOtherLayout, true}}, {limit, 900}};
+}
+
+std::uint64_t packets(const std::vector<Table>& tables, std::uint32_t address) {
+  for (const Table& table : tables) {
+    if (is_other(table)) continue;
+    for (std::size_t row = 0; row < table.rows(); ++row) {
+      Key key;
+      std::memcpy(&key, table.key(row).data(), sizeof(key));
+      if (key.address == address) return table.values(row)[0];
+    }
+  }
+  return ~std::uint64_t{0};
+}
+
+std::uint64_t other_packets(const std::vector<Table>& tables) {
+  std::uint64_t sum = 0;
+  for (const Table& table : tables)
+    if (is_other(table))
+      for (std::size_t row = 0; row < table.rows(); ++row) sum += table.values(row)[0];
+  return sum;
+}
+
+TEST(Ledger, BelowTheLimitEveryRowIsWholeFromItsFirstCount) {
+  auto l = ledger(3);
+  const auto shown = l.show(tables_of({rows({{1, 4}, {2, 5}}), {}}));
+  EXPECT_TRUE(shown.changed);
+  EXPECT_EQ(packets(shown.tables, 1), 4U);
+  EXPECT_EQ(packets(shown.tables, 2), 5U);
+  EXPECT_EQ(shown.tables.size(), 2U) << "there is no other";
+  EXPECT_FALSE(l.show(tables_of({rows({{1, 4}, {2, 5}}), {}})).changed);
+}
+
+TEST(Ledger, AboveTheLimitNewRowsAreInOtherUntilTheyAreRankedIn) {
+  auto l = ledger(2);
+  (void)l.show(tables_of({rows({{1, 10}, {2, 20}}), {}}));
+  const auto live = tables_of({rows({{1, 10}, {2, 20}, {3, 1000}}), {}});
+  auto shown = l.show(live);
+  EXPECT_EQ(other_packets(shown.tables), 1000U);
+  EXPECT_TRUE(l.is_over());
+  EXPECT_TRUE(l.rank(live, 1));
+  shown = l.show(live);
+  EXPECT_EQ(packets(shown.tables, 3), 0U) << "begins at 0";
+  EXPECT_EQ(packets(shown.tables, 2), 20U);
+  EXPECT_EQ(packets(shown.tables, 1), ~std::uint64_t{0}) << "left";
+  EXPECT_EQ(other_packets(shown.tables), 1010U);
+  shown = l.show(tables_of({rows({{1, 11}, {2, 20}, {3, 1005}}), {}}));
+  EXPECT_EQ(packets(shown.tables, 3), 5U);
+  EXPECT_EQ(other_packets(shown.tables), 1011U);
+}
+
+TEST(Ledger, ARowThatIsALittleBusierDoesNotTakeAPlace) {
+  auto l = ledger(1);
+  (void)l.show(tables_of({rows({{1, 10}}), {}}));
+  const auto live = tables_of({rows({{1, 10}, {2, 19}}), {}});
+  (void)l.show(live);
+  (void)l.rank(live, 1);
+  EXPECT_EQ(packets(l.show(live).tables, 1), 10U);
+}
+
+TEST(Ledger, IdleSeriesAreFoldedIntoOther) {
+  auto l = ledger(5);
+  (void)l.show(tables_of({rows({{1, 10}, {2, 20}}), {}}));
+  l.drain(tables_of({rows({{1, 10}, {2, 20}}), {}}), 100);
+  const auto live = tables_of({rows({{2, 1}}), {}});
+  (void)l.rank(live, 999);
+  EXPECT_EQ(packets(l.show(live).tables, 1), 10U);
+  (void)l.rank(live, 1000);
+  const auto shown = l.show(live);
+  EXPECT_EQ(packets(shown.tables, 1), ~std::uint64_t{0});
+  EXPECT_EQ(packets(shown.tables, 2), 21U);
+  EXPECT_EQ(other_packets(shown.tables), 10U);
+}
+
+// Rows that vanish from a map that is not ours to empty.
+TEST(Ledger, OtherDoesNotFallWhenOthersTakeRowsOut) {
+  Ledger l({{kIpv4Layout, false}}, {1, 900});
+  const auto show = [&](const Rows& of) {
+    const std::vector<Table> live{table_of(kIpv4Layout, of)};
+    return l.show(live).tables;
+  };
+  (void)show(rows({{1, 100}}));
+  EXPECT_EQ(other_packets(show(rows({{1, 100}, {2, 20}, {3, 30}}))), 50U);
+  EXPECT_EQ(other_packets(show(rows({{1, 100}, {3, 31}}))), 50U);
+  EXPECT_EQ(other_packets(show(rows({{1, 100}, {3, 32}}))), 51U);
+  const auto shown = show(rows({{3, 33}}));
+  EXPECT_EQ(packets(shown, 1), ~std::uint64_t{0});
+  EXPECT_EQ(other_packets(shown), 52U);
+}
+
+TEST(Ledger, OtherIsOfTheSameFamiliesAsTheRows) {
+  auto l = ledger(1);
+  (void)l.show(tables_of({rows({{1, 10}}), {}}));
+  const auto shown = l.show(tables_of({rows({{1, 10}, {2, 20}}), rows({{3, 30}})}));
+  const auto set = FamilySet::build(shown.tables);
+  EXPECT_TRUE(set.rejected().empty()) << set.rejected()[0].why;
+  ASSERT_EQ(set.families().size(), 2U);
+  EXPECT_EQ(set.families()[1].name, "nfbpf_source_destination_packets_total");
+}
+
+TEST(Ledger, AStateOfALayoutWithMoreCountersIsCarriedOver) {
+  auto l = ledger(2);
+  (void)l.show(tables_of({rows({{1, 10}}), {}}));
+  l.drain(tables_of({rows({{1, 10}}), {}}), 1);
+  auto grown = std::make_shared<Layout>(*kIpv4Layout);
+  grown->counters.insert(grown->counters.begin(), {"large_packets", 0, 8});
+  Ledger next({{grown, true}}, {2, 900});
+  const auto ok = next.restore(l.save());
+  ASSERT_TRUE(ok) << ok.error().what;
+  const std::vector<Table> live{Table(grown, 1024)};
+  const auto shown = next.show(live);
+  ASSERT_EQ(shown.tables[0].rows(), 1U);
+  EXPECT_EQ(shown.tables[0].values(0)[0], 0U);
+  EXPECT_EQ(shown.tables[0].values(0)[1], 10U);
+  EXPECT_EQ(shown.tables[0].values(0)[2], 1000U);
+}
+
+TEST(Ledger, AStateOfOtherLabelsGoesToOther) {
+  auto l = ledger(2);
+  (void)l.show(tables_of({rows({{1, 10}}), {}}));
+  l.drain(tables_of({rows({{1, 10}}), {}}), 1);
+  auto narrow = std::make_shared<Layout>(*kIpv4Layout);
+  narrow->labels.pop_back();
+  Ledger next({{narrow, true}}, {2, 900});
+  ASSERT_TRUE(next.restore(l.save()));
+  const std::vector<Table> live{Table(narrow, 1024)};
+  EXPECT_EQ(other_packets(next.show(live).tables), 10U);
+}
+
+TEST(Ledger, DamagedStatesAreRefusedAndChangeNothing) {
+  auto l = ledger(2);
+  const auto live = tables_of({rows({{1, 10}, {2, 20}, {3, 30}}), {}});
+  (void)l.show(live);
+  (void)l.rank(live, 5);
+  const auto good = l.save();
+  const Page before = page_of(l.show(live).tables);
+  for (std::size_t length = 0; length < good.size(); ++length)
+    EXPECT_FALSE(l.restore(std::span(good).first(length))) << length;
+  EXPECT_EQ(page_of(l.show(live).tables), before);
+  std::mt19937 random(7);
+  for (int i = 0; i < 3'000; ++i) {
+    auto bad = good;
+    for (std::size_t n = 1 + random() % 3; n > 0; --n)
+      bad[random() % bad.size()] = std::byte(random());
+    auto victim = ledger(2);
+    (void)victim.restore(bad);  // accepted or refused, and no more than that
+    (void)victim.show(live);
+  }
+  auto newer = good;
+  newer[4] = std::byte{9};
+  EXPECT_EQ(l.restore(newer).error().what,
+            "the saved series are of version 9, this exporter reads version 1");
+}
+
+}  // namespace
+}  // namespace nfbpf::traffic
