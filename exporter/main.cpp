@@ -4,10 +4,16 @@
 #include <pthread.h>
 #include <spdlog/spdlog.h>
 
+#include <chrono>
+#include <condition_variable>
 #include <csignal>
 #include <cstdio>
+#include <ctime>
 #include <memory>
+#include <mutex>
+#include <stop_token>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "command_line.h"
@@ -82,11 +88,34 @@ std::vector<reader::OtherPin> other_pins(const config::Config& config) {
   return pins;
 }
 
+// Seconds since the machine started, which the kernel's memory of our series outlives as well.
+double since_boot() {
+  timespec now{};
+  ::clock_gettime(CLOCK_BOOTTIME, &now);
+  return static_cast<double>(now.tv_sec) + static_cast<double>(now.tv_nsec) / 1e9;
+}
+
+// An error is logged when it begins and when it changes, not every second.
+void keep_house(reader::Reader& reader, const std::stop_token& stop) {
+  std::mutex mutex;
+  std::condition_variable_any stopped;
+  std::string logged;
+  while (!stop.stop_requested()) {
+    const auto ok = reader.tick(since_boot());
+    const std::string now = ok ? "" : ok.error().what;
+    if (now != logged && !ok) spdlog::error("taking rows out of the maps: {}", now);
+    if (now != logged && ok) spdlog::info("taking rows out of the maps: works again");
+    logged = now;
+    std::unique_lock lock(mutex);
+    stopped.wait_for(lock, stop, std::chrono::seconds(1), [] { return false; });
+  }
+}
+
 Result<void> serve_until_signal(const Settings& settings, const sigset_t& signals) {
   const auto& config = settings.config;
-  reader::Reader reader({config.run_dir, settings.sysfs},
+  reader::Reader reader({config.run_dir, settings.sysfs, config.pin_dir},
                         std::make_unique<reader::PinOpener>(config.pin_dir, config.maps),
-                        reader::own_interface_names, other_pins(config));
+                        reader::own_interface_names, other_pins(config), config.series);
   exposition::MetricsPage page(reader, build(), settings.procfs);
 
   const auto server = http::Server::start({.addresses = config.listen_addresses},
@@ -96,6 +125,9 @@ Result<void> serve_until_signal(const Settings& settings, const sigset_t& signal
     spdlog::info("listening on {}", address.text());
   // One read now, so that the log says at once what is missing; the rest waits for scrapes.
   (void)page.ready();
+
+  const std::jthread housekeeping(
+      [&reader](const std::stop_token& stop) { keep_house(reader, stop); });
 
   const int signal = wait_for_end(signals);
   spdlog::info("ending on {}", signal == SIGINT ? "SIGINT" : "SIGTERM");

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <charconv>
 #include <fstream>
 #include <sstream>
 
@@ -51,6 +52,42 @@ Result<void> set_listen_addresses(const Place& place, const YAML::Node& node, Co
   return {};
 }
 
+constexpr std::uint32_t kMostSeries = 10'000'000;
+
+Result<void> set_series_limit(const Place& place, const YAML::Node& node, Config& config) {
+  const std::string allowed = "a whole number from 1 to " + std::to_string(kMostSeries);
+  const auto text = scalar(place, node, allowed);
+  if (!text) return tl::unexpected(text.error());
+  std::uint32_t number = 0;
+  const auto [end, error] = std::from_chars(text->data(), text->data() + text->size(), number);
+  if (error != std::errc() || end != text->data() + text->size() || number == 0 ||
+      number > kMostSeries)
+    return place.refuse("has \"" + *text + "\", allowed is " + allowed);
+  config.series.series_limit = number;
+  return {};
+}
+
+// Prometheus's durations of one unit; shorter ones than this would let series go that are only
+// slow.
+Result<void> set_idle_timeout(const Place& place, const YAML::Node& node, Config& config) {
+  const std::string allowed = "a duration from 10s to 30d such as 90s, 15m, 2h or 1d";
+  const auto text = scalar(place, node, allowed);
+  if (!text) return tl::unexpected(text.error());
+  std::uint32_t number = 0;
+  const auto [end, error] = std::from_chars(text->data(), text->data() + text->size(), number);
+  const std::string_view unit(end, text->data() + text->size());
+  const double seconds = unit == "s"   ? 1
+                         : unit == "m" ? 60
+                         : unit == "h" ? 3600
+                         : unit == "d" ? 86400
+                                       : 0;
+  config.series.idle_seconds = number * seconds;
+  if (error != std::errc() || config.series.idle_seconds < 10 ||
+      config.series.idle_seconds > 30 * 86400.0)
+    return place.refuse("has \"" + *text + "\", allowed is " + allowed);
+  return {};
+}
+
 Result<void> set_telemetry_path(const Place& place, const YAML::Node& node, Config& config) {
   const auto text = scalar(place, node, "a path such as /metrics");
   if (!text) return tl::unexpected(text.error());
@@ -59,7 +96,7 @@ Result<void> set_telemetry_path(const Place& place, const YAML::Node& node, Conf
   return {};
 }
 
-constexpr std::array<Key, 8> kKeys = {{
+constexpr std::array<Key, 10> kKeys = {{
     {"pin_dir",
      [](const Place& p, const YAML::Node& n, Config& c) { return set_directory(p, n, c.pin_dir); }},
     {"run_dir",
@@ -68,6 +105,8 @@ constexpr std::array<Key, 8> kKeys = {{
      [](const Place& p, const YAML::Node& n, Config& c) { return read_map_rules(p, n, c.maps); }},
     {"pinned_maps", [](const Place& p, const YAML::Node& n,
                        Config& c) { return read_pinned_maps(p, n, c.pinned_maps); }},
+    {"series_limit", set_series_limit},
+    {"idle_timeout", set_idle_timeout},
     {"web.listen_addresses", set_listen_addresses},
     {"web.telemetry_path", set_telemetry_path},
     {"log.level", [](const Place& p, const YAML::Node& n,

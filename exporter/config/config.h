@@ -10,6 +10,7 @@
 
 #include "base/result.h"
 #include "http/listen_address.h"
+#include "traffic/ledger.h"
 #include "traffic/map_rules.h"
 
 namespace nfbpf::config {
@@ -40,6 +41,7 @@ struct Config {
   std::string telemetry_path;
   traffic::RulesByMap maps;  // how maps are shown, where not as their types say
   std::vector<PinnedMap> pinned_maps;
+  traffic::LedgerOptions series;  // series_limit, idle_timeout
   LogLevel log_level = LogLevel::kInfo;
   LogFormat log_format = LogFormat::kLogfmt;
 

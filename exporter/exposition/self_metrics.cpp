@@ -22,16 +22,32 @@ using prometheus::Labels;
 using prometheus::MetricFamily;
 
 constexpr std::string_view kNames[] = {
-    "nfbpf_accountable",          "nfbpf_build_info",
-    "nfbpf_datapath_info",        "nfbpf_map_capacity",
-    "nfbpf_map_entries",          "nfbpf_maps_skipped",
-    "nfbpf_program_info",         "nfbpf_program_load_time_seconds",
-    "nfbpf_sampling_packets",     "nfbpf_scrape_duration_seconds",
-    "nfbpf_scrape_errors_total",  "nfbpf_scrape_success",
-    "nfbpf_unaccounted_packets",  "nfbpf_up",
-    "process_cpu_seconds_total",  "process_max_fds",
-    "process_open_fds",           "process_resident_memory_bytes",
-    "process_start_time_seconds", "process_virtual_memory_bytes",
+    "nfbpf_accountable",
+    "nfbpf_build_info",
+    "nfbpf_datapath_info",
+    "nfbpf_map_capacity",
+    "nfbpf_map_drained_rows_total",
+    "nfbpf_map_drains_total",
+    "nfbpf_map_entries",
+    "nfbpf_maps_skipped",
+    "nfbpf_program_info",
+    "nfbpf_program_load_time_seconds",
+    "nfbpf_sampling_packets",
+    "nfbpf_scrape_duration_seconds",
+    "nfbpf_scrape_errors_total",
+    "nfbpf_scrape_success",
+    "nfbpf_series",
+    "nfbpf_series_kept",
+    "nfbpf_series_limit",
+    "nfbpf_series_over_limit",
+    "nfbpf_unaccounted_packets",
+    "nfbpf_up",
+    "process_cpu_seconds_total",
+    "process_max_fds",
+    "process_open_fds",
+    "process_resident_memory_bytes",
+    "process_start_time_seconds",
+    "process_virtual_memory_bytes",
 };
 
 // Families that are made anew from each snapshot; their label values come and go with what is
@@ -48,6 +64,13 @@ class FromSnapshot {
       family.metric.push_back(std::move(metric));
     }
     if (!family.metric.empty()) families_.push_back(std::move(family));
+  }
+  void counter(const char* name, const char* help, double value) {
+    MetricFamily family{name, help, prometheus::MetricType::Counter, {}};
+    ClientMetric metric;
+    metric.counter.value = value;
+    family.metric.push_back(std::move(metric));
+    families_.push_back(std::move(family));
   }
   [[nodiscard]] std::vector<MetricFamily> take() { return std::move(families_); }
 
@@ -73,16 +96,40 @@ void add_collections(FromSnapshot& out, const traffic::Snapshot& snapshot) {
 void add_maps(FromSnapshot& out, const traffic::Snapshot& snapshot, std::size_t skipped) {
   std::vector<std::pair<Labels, double>> entries;
   std::vector<std::pair<Labels, double>> capacity;
-  for (const traffic::Table& table : snapshot.tables) {
-    if (table.capacity() == 0) continue;
-    const Labels labels{{"map", table.layout().map}};
-    entries.push_back({labels, static_cast<double>(table.rows())});
-    capacity.push_back({labels, static_cast<double>(table.capacity())});
+  for (const traffic::MapFill& map : snapshot.maps) {
+    const Labels labels{{"map", map.map}};
+    entries.push_back({labels, static_cast<double>(map.rows)});
+    capacity.push_back({labels, static_cast<double>(map.capacity)});
   }
   out.gauge("nfbpf_map_entries", "Rows in use of a BPF map.", entries);
   out.gauge("nfbpf_map_capacity", "Rows that a BPF map can hold.", capacity);
   out.gauge("nfbpf_maps_skipped", "Maps that are loaded and have a layout that cannot be shown.",
             {{{}, static_cast<double>(skipped)}});
+}
+
+void add_series(FromSnapshot& out, const traffic::Snapshot& snapshot) {
+  std::vector<std::pair<Labels, double>> series;
+  std::vector<std::pair<Labels, double>> limit;
+  std::vector<std::pair<Labels, double>> over;
+  for (const traffic::FamilyFill& family : snapshot.families) {
+    const Labels labels{{"family", family.family}};
+    series.push_back({labels, static_cast<double>(family.series)});
+    limit.push_back({labels, static_cast<double>(family.limit)});
+    over.push_back({labels, family.over ? 1.0 : 0.0});
+  }
+  out.gauge("nfbpf_series", "Rows that are series of their own.", series);
+  out.gauge("nfbpf_series_limit", "Rows that may be; see series_limit.", limit);
+  out.gauge("nfbpf_series_over_limit",
+            "Whether there are more rows than may be series; the rest is in other.", over);
+  if (!snapshot.keeping) return;
+  out.gauge("nfbpf_series_kept",
+            "Whether what series stand at outlives the exporter: 0 where nfbpf-load left no memory "
+            "for it, or none that this user may write.",
+            {{{}, snapshot.keeping->kept ? 1.0 : 0.0}});
+  out.counter("nfbpf_map_drains_total", "Times that the rows of a buffer were taken out.",
+              static_cast<double>(snapshot.keeping->drains));
+  out.counter("nfbpf_map_drained_rows_total", "Rows that were taken out of buffers.",
+              static_cast<double>(snapshot.keeping->drained_rows));
 }
 
 void add_origin(FromSnapshot& out, const traffic::Snapshot& snapshot) {
@@ -222,6 +269,7 @@ std::vector<SelfMetrics::Rendered> SelfMetrics::render(
   FromSnapshot fresh;
   add_collections(fresh, snapshot);
   add_maps(fresh, snapshot, snapshot.skipped.size() + rejected.size());
+  add_series(fresh, snapshot);
   add_origin(fresh, snapshot);
   add_unaccounted(fresh, snapshot);
   auto families = registered_->collect(snapshot);

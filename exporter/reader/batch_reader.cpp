@@ -115,6 +115,47 @@ Result<bool> BatchReader::read_batches(traffic::Table& into) {
   }
 }
 
+Result<void> BatchReader::clear() {
+  if (batches_) {
+    const auto supported = clear_batches();
+    if (!supported) return tl::unexpected(supported.error());
+    if (*supported) return {};
+  }
+  return clear_keys();
+}
+
+Result<bool> BatchReader::clear_batches() {
+  std::byte next[kPositionBytes] = {};
+  std::byte position[kPositionBytes] = {};
+  void* from = nullptr;
+  for (;;) {
+    std::uint32_t count = room_;
+    const int error = calls_->take_batch(from, next, keys_.data(), values_.data(), &count);
+    if (error == -ENOENT) return true;
+    if (error == -EINTR) continue;
+    if (error == -ENOSPC && room_ < shape_.max_entries) {
+      make_room(std::min(room_ * 2, shape_.max_entries));
+      continue;
+    }
+    if (from == nullptr && no_batches(error)) return false;
+    if (error != 0) return incomplete(error, "BPF_MAP_LOOKUP_AND_DELETE_BATCH");
+    std::memcpy(position, next, sizeof(position));
+    from = position;
+  }
+}
+
+Result<void> BatchReader::clear_keys() {
+  std::vector<std::byte> key(layout_->key_size);
+  for (;;) {
+    if (const int error = calls_->next_key(nullptr, key.data()); error != 0) {
+      if (error == -ENOENT) return {};
+      return incomplete(error, "BPF_MAP_GET_NEXT_KEY");
+    }
+    if (const int error = calls_->remove(key.data()); error != 0 && error != -ENOENT)
+      return incomplete(error, "BPF_MAP_DELETE_ELEM");
+  }
+}
+
 Result<void> BatchReader::read_keys(traffic::Table& into) {
   traffic::KeyIndex seen(layout_->key_size, last_rows_);
   std::vector<std::byte> key(layout_->key_size);

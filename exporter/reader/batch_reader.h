@@ -29,11 +29,14 @@ class BatchReader final : public MapSource {
 
   [[nodiscard]] const traffic::Layout& layout() const override { return *layout_; }
   [[nodiscard]] Result<traffic::Table> read() override;
+  [[nodiscard]] Result<void> clear() override;
 
  private:
   // false: the map or the kernel has no batches.
   Result<bool> read_batches(traffic::Table& into);
   Result<void> read_keys(traffic::Table& into);
+  Result<bool> clear_batches();
+  Result<void> clear_keys();
   void add_row(traffic::Table& into, const std::byte* key, const std::byte* values) const;
   void make_room(std::uint32_t rows);
   [[nodiscard]] tl::unexpected<Error> incomplete(int code, const char* call) const;

@@ -3,6 +3,7 @@
 
 #include <abi/nfbpf.h>
 
+#include <algorithm>
 #include <fstream>
 #include <nlohmann/json.hpp>
 #include <sstream>
@@ -39,6 +40,7 @@ ManifestMap map_of(const json& entry, const std::filesystem::path& run_dir) {
   map.value_type_id = entry.at("value_type_id").get<std::uint32_t>();
   map.btf = run_dir / text_or_empty(entry, "btf");
   map.btf_sha256 = text_or_empty(entry, "btf_sha256");
+  map.second_of = text_or_empty(entry, "second_of");
   if (entry.contains("hidden")) map.hidden = entry.at("hidden").get<std::vector<std::string>>();
   return map;
 }
@@ -64,11 +66,16 @@ Manifest manifest_of(const json& state, const std::filesystem::path& run_dir) {
   // Another ABI may name everything below differently: what follows is not for us to read.
   if (manifest.abi_major != NFBPF_ABI_MAJOR) return manifest;
   manifest.origin = origin_of(state, manifest);
+  manifest.pin_dir = text_or_empty(state, "pin_dir");
   for (const json& entry : state.at("maps")) {
     // Rules are no counters.
     if (text_or_empty(entry, "name").starts_with(NFBPF_FILTER_PREFIX)) continue;
     if (!text_or_empty(entry, "pin").empty()) manifest.maps.push_back(map_of(entry, run_dir));
   }
+  for (ManifestMap& map : manifest.maps)
+    map.is_buffer =
+        !map.second_of.empty() ||
+        std::ranges::find(manifest.maps, map.name, &ManifestMap::second_of) != manifest.maps.end();
   return manifest;
 }
 

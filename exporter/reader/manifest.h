@@ -22,8 +22,11 @@ struct ManifestMap {
   std::uint32_t max_entries = 0;
   std::uint32_t key_type_id = 0;
   std::uint32_t value_type_id = 0;
-  std::filesystem::path btf;             // raw BTF, absolute
-  std::string btf_sha256;                // hex, lower case
+  std::filesystem::path btf;  // raw BTF, absolute
+  std::string btf_sha256;     // hex, lower case
+  // Of the second of two buffers (abi/nfbpf.h) the name of the first.
+  std::string second_of = {};
+  bool is_buffer = false;                // either of the two: it is ours to empty
   std::vector<std::string> hidden = {};  // members of the key that say nothing: no labels of theirs
 };
 
@@ -32,6 +35,7 @@ struct Manifest {
   std::uint32_t abi_major = 0;
   std::uint32_t abi_minor = 0;
   traffic::Origin origin;
+  std::filesystem::path pin_dir;  // of the loader
   std::vector<ManifestMap> maps;
 };
 

@@ -20,6 +20,16 @@ int BpfMapCalls::lookup_batch(void* position, void* next, void* keys, void* valu
   return answer(bpf_map_lookup_batch(fd_.get(), position, next, keys, values, count, nullptr));
 }
 
+int BpfMapCalls::take_batch(void* position, void* next, void* keys, void* values,
+                            std::uint32_t* count) {
+  return answer(
+      bpf_map_lookup_and_delete_batch(fd_.get(), position, next, keys, values, count, nullptr));
+}
+
+int BpfMapCalls::remove(const void* key) {
+  return answer(bpf_map_delete_elem(fd_.get(), key));
+}
+
 int BpfMapCalls::next_key(const void* key, void* next) {
   return answer(bpf_map_get_next_key(fd_.get(), key, next));
 }

@@ -8,8 +8,8 @@
 
 namespace nfbpf::reader {
 
-// The three map syscalls that a read needs, so that a test can play a kernel. Each returns 0 or
-// -errno.
+// The map syscalls that a read needs, and those that empty a map, so that a test can play a kernel.
+// Each returns 0 or -errno.
 class MapCalls {
  public:
   MapCalls() = default;
@@ -22,6 +22,10 @@ class MapCalls {
   // room.
   virtual int lookup_batch(void* position, void* next, void* keys, void* values,
                            std::uint32_t* count) = 0;
+  // The same, and takes out what it gives: BPF_MAP_LOOKUP_AND_DELETE_BATCH.
+  virtual int take_batch(void* position, void* next, void* keys, void* values,
+                         std::uint32_t* count) = 0;
+  virtual int remove(const void* key) = 0;
   virtual int next_key(const void* key, void* next) = 0;
   virtual int lookup(const void* key, void* value) = 0;
 };
@@ -32,6 +36,9 @@ class BpfMapCalls final : public MapCalls {
   explicit BpfMapCalls(UniqueFd fd) : fd_(std::move(fd)) {}
   int lookup_batch(void* position, void* next, void* keys, void* values,
                    std::uint32_t* count) override;
+  int take_batch(void* position, void* next, void* keys, void* values,
+                 std::uint32_t* count) override;
+  int remove(const void* key) override;
   int next_key(const void* key, void* next) override;
   int lookup(const void* key, void* value) override;
 

@@ -25,6 +25,12 @@ class MapSource {
   // Every row there is, each key once, its counters summed over the CPUs. An incomplete read is an
   // error. One caller at a time.
   [[nodiscard]] virtual Result<traffic::Table> read() = 0;
+
+  // Takes every row out, into which nothing may be counted meanwhile: what was counted since the
+  // last read would be gone.
+  [[nodiscard]] virtual Result<void> clear() {
+    return fail("map " + layout().map + ": is not ours to empty");
+  }
 };
 
 }  // namespace nfbpf::reader

@@ -25,8 +25,9 @@ tl::unexpected<Failure> refuse(ErrorClass kind, Error error) {
 }
 
 // `absent` is the next step when there is no such pin.
-Result<UniqueFd> open_pin(const std::string& path, const char* absent) {
-  LIBBPF_OPTS(bpf_obj_get_opts, opts, .file_flags = BPF_F_RDONLY);
+Result<UniqueFd> open_pin(const std::string& path, const char* absent, bool writable = false) {
+  LIBBPF_OPTS(bpf_obj_get_opts, opts);
+  if (!writable) opts.file_flags = BPF_F_RDONLY;
   const int fd = bpf_obj_get_opts(path.c_str(), &opts);
   if (fd >= 0) return UniqueFd(fd);
   const std::string next = fd == -ENOENT   ? absent
@@ -163,7 +164,7 @@ tl::expected<MapOpener::Opened, Failure> PinOpener::open(const ManifestMap& map)
   if (rules.drop) return Opened{};
   const std::string path =
       pin_dir_.empty() ? map.pin : (pin_dir_ / NFBPF_PIN_MAPS / map.name).string();
-  auto fd = open_pin(path, "; run nfbpf-load");
+  auto fd = open_pin(path, "; run nfbpf-load", map.is_buffer);
   if (!fd) return refuse(ErrorClass::kOpen, fd.error());
   const auto info = info_of(*fd, path);
   if (!info) return refuse(ErrorClass::kOpen, info.error());

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <chrono>
 #include <iterator>
+#include <map>
 #include <utility>
 
 #include "reader/hook_totals.h"
@@ -30,11 +31,12 @@ traffic::Collection timed(const char* name, Collect collect) {
 }  // namespace
 
 Reader::Reader(Paths paths, std::unique_ptr<MapOpener> opener, InterfaceNames interface_names,
-               std::vector<OtherPin> other_pins)
+               std::vector<OtherPin> other_pins, traffic::LedgerOptions options)
     : paths_(std::move(paths)),
       opener_(std::move(opener)),
       interface_names_(std::move(interface_names)),
-      other_pins_(std::move(other_pins)) {}
+      other_pins_(std::move(other_pins)),
+      options_(options) {}
 
 std::shared_ptr<const traffic::Snapshot> Reader::take() {
   const std::lock_guard lock(mutex_);
@@ -65,49 +67,87 @@ Reader::Step Reader::follow_manifest() {
   return open_all();
 }
 
+Result<void> Reader::tick(double now) {
+  const std::lock_guard lock(mutex_);
+  if (!open_ || open_->stamp != stamp()) return {};  // the next snapshot will see to that
+  auto ok = open_->keeper->tick(now, [this] { return open_->stamp == stamp(); });
+  // What went wrong half-way is in memory alone: begin again from what was saved.
+  if (!ok) open_.reset();
+  return ok;
+}
+
 Reader::Step Reader::open_all() {
   // Taken before the file is read: a change in between is then seen at the next scrape.
-  Open opening{stamp(), {}, {}, {}};
+  Open opening{stamp(), {}, {}, {}, {}};
   auto manifest = read_manifest(paths_.run_dir);
   if (!manifest) return tl::unexpected(std::move(manifest.error()));
   opening.origin = std::move(manifest->origin);
+  std::vector<Keeper::Part> parts;
+  std::map<std::string, std::size_t> part_of;
   for (const ManifestMap& map : manifest->maps) {
     auto opened = opener_->open(map);
     if (!opened) return tl::unexpected(std::move(opened.error()));
-    if (opened->source)
-      opening.sources.push_back(std::move(opened->source));
-    else if (!opened->skipped_because.empty())
-      opening.skipped.push_back({map.name, std::move(opened->skipped_because)});
+    if (!opened->source) {
+      if (!opened->skipped_because.empty())
+        opening.skipped.push_back({map.name, std::move(opened->skipped_because)});
+      continue;
+    }
+    MapSource* source = opened->source.get();
+    opening.sources.push_back(std::move(opened->source));
+    if (const auto first = part_of.find(map.second_of); first != part_of.end()) {
+      parts[first->second].second = source;
+    } else {
+      part_of[map.name] = parts.size();
+      parts.push_back({source, nullptr});
+    }
   }
+  auto keeper =
+      Keeper::open({paths_.pin_dir.empty() ? manifest->pin_dir : paths_.pin_dir, paths_.run_dir},
+                   std::move(parts), options_, [](MapSource& source) -> Result<traffic::Table> {
+                     auto table = source.read();
+                     if (!table) return table;
+                     return traffic::fold_hidden(std::move(*table));
+                   });
+  if (!keeper) return tl::unexpected(Failure{ErrorClass::kOpen, std::move(keeper.error())});
+  opening.keeper = std::move(*keeper);
   open_ = std::move(opening);
   return {};
+}
+
+// After the read: an interface that the map knows by then was there.
+Result<traffic::Table> Reader::named(traffic::Table table) {
+  if (names_now_.empty() && has_interface_names(table.layout())) names_now_ = interface_names_();
+  return with_interface_names(std::move(table), names_now_);
 }
 
 Result<traffic::Table> Reader::read_table(MapSource& source) {
   auto table = source.read();
   if (!table) return table;
-  // After the read: an interface that the map knows by then was there.
-  if (names_now_.empty() && has_interface_names(source.layout())) names_now_ = interface_names_();
-  return with_interface_names(traffic::fold_hidden(std::move(*table)), names_now_);
+  return named(traffic::fold_hidden(std::move(*table)));
 }
 
-Reader::Step Reader::read_all(std::vector<traffic::Table>& tables) {
-  tables.clear();
-  for (const auto& source : open_->sources) {
-    auto table = read_table(*source);
-    if (!table) return tl::unexpected(Failure{ErrorClass::kRead, std::move(table.error())});
-    tables.push_back(std::move(*table));
+Reader::Step Reader::read_all(traffic::Snapshot& snapshot) {
+  snapshot.tables.clear();
+  auto tables = open_->keeper->show();
+  if (!tables) return tl::unexpected(Failure{ErrorClass::kRead, std::move(tables.error())});
+  for (traffic::Table& table : *tables) {
+    auto shown = named(std::move(table));
+    if (!shown) return tl::unexpected(Failure{ErrorClass::kRead, std::move(shown.error())});
+    snapshot.tables.push_back(std::move(*shown));
   }
+  snapshot.maps = open_->keeper->maps();
+  snapshot.families = open_->keeper->families();
+  snapshot.keeping = open_->keeper->keeping();
   return {};
 }
 
 Reader::Step Reader::read_maps_with_one_retry(traffic::Snapshot& snapshot) {
-  auto step = read_all(snapshot.tables);
+  auto step = read_all(snapshot);
   if (step) return step;
   // The maps may have been replaced under us: one more try with what is pinned now.
   open_.reset();
   if (auto reopened = open_all(); !reopened) return reopened;
-  step = read_all(snapshot.tables);
+  step = read_all(snapshot);
   if (!step) open_.reset();
   return step;
 }
@@ -121,6 +161,9 @@ Reader::Step Reader::collect_maps(traffic::Snapshot& snapshot,
   if (step) step = read_maps_with_one_retry(snapshot);
   if (!step) {
     snapshot.tables.clear();
+    snapshot.maps.clear();
+    snapshot.families.clear();
+    snapshot.keeping.reset();
     return step;
   }
   snapshot.origin = open_->origin;
@@ -136,10 +179,12 @@ Reader::Step Reader::collect_pins(traffic::Snapshot& snapshot) {
   Step step;
   for (MapSource* source : other_pins_.sources()) {
     // One that cannot be read now takes nothing from the others.
-    if (auto table = read_table(*source))
+    if (auto table = read_table(*source)) {
+      snapshot.maps.push_back({source->layout().map, table->rows(), table->capacity()});
       snapshot.tables.push_back(std::move(*table));
-    else
+    } else {
       step = tl::unexpected(Failure{ErrorClass::kRead, std::move(table.error())});
+    }
   }
   std::ranges::move(other_pins_.skipped(), std::back_inserter(snapshot.skipped));
   return step;

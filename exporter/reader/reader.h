@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "reader/interface_names.h"
+#include "reader/keeper.h"
 #include "reader/manifest.h"
 #include "reader/map_source.h"
 #include "reader/other_pins.h"
@@ -30,13 +31,17 @@ class Reader final : public traffic::SnapshotSource {
   struct Paths {
     std::filesystem::path run_dir;
     std::filesystem::path sysfs;
+    std::filesystem::path pin_dir = {};  // empty: where the loader says that it pinned
   };
   Reader(Paths paths, std::unique_ptr<MapOpener> opener,
          InterfaceNames interface_names = own_interface_names,
-         std::vector<OtherPin> other_pins = {});
+         std::vector<OtherPin> other_pins = {}, traffic::LedgerOptions options = {});
 
   // Threads that come while a read is under way wait for it and then take their own.
   [[nodiscard]] std::shared_ptr<const traffic::Snapshot> take() override;
+
+  // Housekeeping, every second or so; see Keeper. `now` in seconds since the machine started.
+  Result<void> tick(double now);
 
  private:
   using Step = tl::expected<void, traffic::Failure>;
@@ -55,13 +60,15 @@ class Reader final : public traffic::SnapshotSource {
     std::optional<Stamp> stamp;
     traffic::Origin origin;
     std::vector<std::unique_ptr<MapSource>> sources;
+    std::unique_ptr<Keeper> keeper;  // reads the sources
     std::vector<traffic::SkippedMap> skipped;
   };
 
   [[nodiscard]] std::optional<Stamp> stamp() const;
   Step follow_manifest();
   Step open_all();
-  Step read_all(std::vector<traffic::Table>& tables);
+  Step read_all(traffic::Snapshot& snapshot);
+  [[nodiscard]] Result<traffic::Table> named(traffic::Table table);
   [[nodiscard]] Result<traffic::Table> read_table(MapSource& source);
   // `totals` gets those of before the read of the maps, where they are of use.
   Step collect_maps(traffic::Snapshot& snapshot, std::optional<traffic::Table>& totals);
@@ -74,6 +81,7 @@ class Reader final : public traffic::SnapshotSource {
   InterfaceNames interface_names_;
   std::vector<traffic::EnumName> names_now_;  // of interfaces, once asked for in this snapshot
   OtherPins other_pins_;
+  traffic::LedgerOptions options_;
   std::mutex mutex_;
   std::optional<Open> open_;
 };

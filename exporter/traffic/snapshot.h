@@ -52,6 +52,26 @@ struct Failure {
   Error error;
 };
 
+// Rows in use of a map, and those that it can hold. Of two buffers: of both, and of one.
+struct MapFill {
+  std::string map;
+  std::uint64_t rows = 0, capacity = 0;
+};
+
+// Rows of one family name that are series of their own.
+struct FamilyFill {
+  std::string family;
+  std::uint64_t series = 0, limit = 0;
+  bool over = false;  // there are more, and they are in `other`
+};
+
+// How the exporter keeps what it took out of the maps.
+struct Keeping {
+  bool kept = false;         // what series stand at outlives the exporter
+  std::uint64_t drains = 0;  // buffers emptied since it began
+  std::uint64_t drained_rows = 0;
+};
+
 // One part of the scrape and how it went.
 struct Collection {
   std::string collector;
@@ -64,6 +84,9 @@ struct Collection {
 struct Snapshot {
   std::chrono::system_clock::time_point time;
   std::vector<Table> tables;
+  std::vector<MapFill> maps;
+  std::vector<FamilyFill> families;
+  std::optional<Keeping> keeping;  // nothing: there is nothing to be read
   std::optional<Origin> origin;
   std::vector<SkippedMap> skipped;
   std::vector<Collection> collections;

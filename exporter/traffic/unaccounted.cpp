@@ -66,9 +66,13 @@ std::optional<std::vector<Unaccounted>> unaccounted(const Table& totals,
                                                     const std::vector<Table>& tables) {
   std::map<Place, std::uint64_t> sums;
   for (const BuiltIn& built_in : kMaps) {
-    const auto table = std::ranges::find_if(
-        tables, [&](const Table& one) { return one.layout().map == built_in.map; });
-    if (table == tables.end() || !add_rows(sums, *table, built_in.family)) return std::nullopt;
+    bool met = false;  // the map's series, and its part of `other`
+    for (const Table& table : tables) {
+      if (table.layout().map != built_in.map) continue;
+      if (!add_rows(sums, table, built_in.family)) return std::nullopt;
+      met = true;
+    }
+    if (!met) return std::nullopt;
   }
   const Field* family = enum_field(totals.layout(), "family");
   const Field* hook = enum_field(totals.layout(), "hook");

@@ -54,7 +54,20 @@ const Refused kRefused[] = {
     {"wbe: {}", "f.yaml:1:1: wbe: is no key of this file; did you mean web?"},
     {"elephant: 1",
      "f.yaml:1:1: elephant: is no key of this file; known are pin_dir, run_dir, "
-     "maps, pinned_maps, web.listen_addresses, web.telemetry_path, log.level, log.format"},
+     "maps, pinned_maps, series_limit, idle_timeout, web.listen_addresses, web.telemetry_path, "
+     "log.level, log.format"},
+    {"series_limit: 0",
+     "f.yaml:1:15: series_limit: has \"0\", allowed is a whole number from 1 to 10000000"},
+    {"series_limit: -3",
+     "f.yaml:1:15: series_limit: has \"-3\", allowed is a whole number from 1 to 10000000"},
+    {"series_limit: 20000000",
+     "f.yaml:1:15: series_limit: has \"20000000\", allowed is a whole number from 1 to 10000000"},
+    {"idle_timeout: 15",
+     "f.yaml:1:15: idle_timeout: has \"15\", allowed is a duration from 10s to 30d such as 90s, "
+     "15m, 2h or 1d"},
+    {"idle_timeout: 5s",
+     "f.yaml:1:15: idle_timeout: has \"5s\", allowed is a duration from 10s to 30d such as 90s, "
+     "15m, 2h or 1d"},
     {"run_dir: run", "f.yaml:1:10: run_dir: has \"run\", allowed is an absolute path"},
     {"\nrun_dir:", "f.yaml:2:1: run_dir: has nothing, allowed is an absolute path"},
     {"run_dir: [/a]", "f.yaml:1:10: run_dir: has a list, allowed is an absolute path"},

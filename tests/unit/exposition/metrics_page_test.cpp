@@ -36,6 +36,9 @@ traffic::Snapshot good_snapshot() {
   test::add(v6, test::ipv6_key(3, 58, "2001:db8::1", "fe80::2"), {7, 560});
   snapshot.tables.push_back(std::move(v4));
   snapshot.tables.push_back(std::move(v6));
+  snapshot.maps = {{"nfbpf_ipv4", 2, 1024}, {"nfbpf_ipv6", 1, 1024}};
+  snapshot.families = {{"nfbpf_source_destination", 3, 10000, false}};
+  snapshot.keeping = traffic::Keeping{true, 2, 17};
   snapshot.origin = traffic::Origin{{"netfilter-link", "modules are \"forbidden\"\nhere"},
                                     {"traffic", "42", "beef", "a\\b.o", "1.0"},
                                     1700000000.25};
@@ -137,6 +140,9 @@ TEST(MetricsPage, KnowsEachNameOfItsOwn) {
     snapshot.tables = good_snapshot().tables;
     snapshot.origin = good_snapshot().origin;
     snapshot.unaccounted = good_snapshot().unaccounted;
+    snapshot.maps = good_snapshot().maps;
+    snapshot.families = good_snapshot().families;
+    snapshot.keeping = good_snapshot().keeping;
     return snapshot;
   });
   exposition::SelfMetrics self({}, "/proc");

@@ -64,6 +64,26 @@ class FakeCalls final : public reader::MapCalls {
     return 0;
   }
 
+  int take_batch(void* position, void* next, void* keys, void* values,
+                 std::uint32_t* count) override {
+    std::uint32_t from = 0;
+    if (position != nullptr) std::memcpy(&from, position, sizeof(from));
+    const int answer = lookup_batch(position, next, keys, values, count);
+    std::uint32_t to = 0;
+    std::memcpy(&to, next, sizeof(to));
+    if (answer == 0 || answer == -ENOENT)
+      for (; from < to; ++from) k_.buckets[from].clear();
+    return answer;
+  }
+
+  int remove(const void* key) override {
+    const auto* bytes = static_cast<const std::byte*>(key);
+    const std::vector<std::byte> wanted(bytes, bytes + 12);
+    for (auto& bucket : k_.buckets)
+      if (std::erase(bucket, wanted) > 0) return 0;
+    return -ENOENT;
+  }
+
   int lookup(const void* key, void* value) override {
     const auto* bytes = static_cast<const std::byte*>(key);
     const auto found = k_.values.find(std::vector<std::byte>(bytes, bytes + 12));
@@ -119,6 +139,26 @@ TEST(BatchReader, SumsCpusOverManyBatches) {
   expect_all_rows(reader.read(), 20000);
   EXPECT_GT(kernel.batch_calls, 2);
   expect_all_rows(reader.read(), 20000);
+}
+
+TEST(BatchReader, TakesEveryRowOut) {
+  for (const bool has_batches : {true, false}) {
+    auto kernel = kernel_with(20000, 64);
+    kernel.has_batches = has_batches;
+    auto reader = reader_of(kernel, 32768);
+    if (has_batches) expect_all_rows(reader.read(), 20000);
+    const auto ok = reader.clear();
+    ASSERT_TRUE(ok) << ok.error().what;
+    expect_all_rows(reader.read(), 0);
+  }
+}
+
+TEST(BatchReader, SaysSoWhenRowsCannotBeTakenOut) {
+  auto kernel = kernel_with(20000, 64);
+  kernel.fail_batch_number = 1;
+  const auto ok = reader_of(kernel, 32768).clear();
+  ASSERT_FALSE(ok);
+  EXPECT_NE(ok.error().what.find("BPF_MAP_LOOKUP_AND_DELETE_BATCH"), std::string::npos);
 }
 
 TEST(BatchReader, ReadsAnEmptyMap) {
@@ -199,6 +239,8 @@ class FakeRows final : public reader::MapCalls {
     std::memcpy(values, words_.data(), words_.size() * sizeof(words_[0]));
     return -ENOENT;
   }
+  int take_batch(void*, void*, void*, void*, std::uint32_t*) override { return -EPERM; }
+  int remove(const void*) override { return -EPERM; }
   int next_key(const void* key, void* next) override {
     std::uint32_t row = 0;
     if (key != nullptr) {

@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "base/result.h"
+#include "base/unique_fd.h"
+#include "reader/epoch.h"
+#include "reader/map_source.h"
+#include "reader/pin_memory.h"
+#include "traffic/ledgers.h"
+#include "traffic/snapshot.h"
+#include "traffic/state_store.h"
+
+namespace nfbpf::reader {
+
+// Keeps what the series stand at, in memory that outlives us, and takes rows out of the buffers:
+//
+//   turn the epoch, wait until nobody counts into the old buffer, read it, add its rows to the
+//   ledgers, save these together with the note that this buffer is to be emptied, empty it, save
+//   without the note.
+//
+// Killed at any point, the next keeper finds either a buffer that is not in the ledgers yet, and
+// drains it, or the note, and empties it. One keeper at a time: it holds a lock of run_dir/btf.
+class Keeper {
+ public:
+  // One table: a map, or two buffers of one.
+  struct Part {
+    MapSource* first = nullptr;
+    MapSource* second = nullptr;  // null: it is no buffer, and its rows are not ours to take out
+  };
+  struct Places {
+    std::filesystem::path pin_dir, run_dir;
+  };
+  // Reads a source as it is shown.
+  using Read = std::function<Result<traffic::Table>(MapSource&)>;
+
+  // Without a series pin, or without the right to write it, nothing outlives us and no row is taken
+  // out. `epoch` is for tests; without one that of `pin_dir` is taken.
+  static Result<std::unique_ptr<Keeper>> open(const Places& places, std::vector<Part> parts,
+                                              traffic::LedgerOptions options, Read read,
+                                              std::unique_ptr<Epoch> epoch = nullptr);
+
+  // What is to be shown; saved before it is returned.
+  [[nodiscard]] Result<std::vector<traffic::Table>> show();
+
+  // To be called every second or so: takes rows out when a buffer is half full and otherwise three
+  // times in the time after which a series is idle; ranks what is shown. `still_ours` says whether
+  // the program and the maps are those that we know, and is asked under the loader's lock. `now` in
+  // seconds.
+  Result<void> tick(double now, const std::function<bool()>& still_ours);
+
+  // As of the last read.
+  [[nodiscard]] const std::vector<traffic::MapFill>& maps() const { return maps_; }
+  [[nodiscard]] std::vector<traffic::FamilyFill> families() const { return ledgers_.fill(); }
+  [[nodiscard]] const traffic::Keeping& keeping() const { return keeping_; }
+
+ private:
+  static constexpr double kRankSeconds = 15;
+
+  Keeper(Places places, std::vector<Part> parts, traffic::LedgerOptions options, Read read);
+  Result<void> remember(std::unique_ptr<Epoch> epoch);
+  Result<std::vector<traffic::Table>> live();
+  Result<void> save(std::uint64_t note);
+  Result<void> drain(double now);
+  Result<void> empty(std::uint32_t buffer);
+  Result<void> rank(double now);
+  [[nodiscard]] bool is_due(double now) const;
+
+  Places places_;
+  std::vector<Part> parts_;
+  traffic::LedgerOptions options_;
+  Read read_;
+  traffic::Ledgers ledgers_;
+  UniqueFd owner_;
+  std::optional<PinMemory> memory_;
+  std::unique_ptr<Epoch> epoch_;
+  // The buffer that is not counted into, while its rows are not in the ledgers.
+  std::optional<std::uint32_t> undrained_;
+  double drained_at_ = 0, ranked_at_ = 0;
+  bool ticked_ = false;
+  std::vector<traffic::MapFill> maps_;
+  traffic::Keeping keeping_;
+};
+
+}  // namespace nfbpf::reader

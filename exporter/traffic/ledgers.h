@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstddef>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "traffic/ledger.h"
+#include "traffic/snapshot.h"
+
+namespace nfbpf::traffic {
+
+// The ledgers of all tables that are read: one for each family name. Takes and gives tables in the
+// order of its parts.
+class Ledgers {
+ public:
+  Ledgers(const std::vector<LedgerPart>& parts, LedgerOptions options);
+
+  [[nodiscard]] Ledger::Shown show(std::span<const Table> live);
+  bool rank(std::span<const Table> live, double now);
+  void drain(std::span<const Table> rows, double now);
+  void set_options(LedgerOptions options);
+
+  // Whether rank() has anything to choose.
+  [[nodiscard]] bool is_over() const;
+  [[nodiscard]] std::vector<FamilyFill> fill() const;
+
+  // As those of a ledger; families that are not there any more are let go.
+  [[nodiscard]] std::vector<std::byte> save() const;
+  [[nodiscard]] Result<void> restore(std::span<const std::byte> state);
+
+ private:
+  struct One {
+    std::string family;
+    std::vector<std::size_t> tables;  // of all, those that are its parts
+    Ledger ledger;
+  };
+  [[nodiscard]] static std::vector<Table> of(const One& one, std::span<const Table> all);
+
+  std::vector<One> all_;
+};
+
+}  // namespace nfbpf::traffic
