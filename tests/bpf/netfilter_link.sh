@@ -77,7 +77,7 @@ for family in ipv4 ipv6; do
     ns left nfbpf-load --pin-dir "$base-left" --run-dir "$work/run-left" attach --datapath netfilter-link \
         --max-pairs 1024 --families $family --hooks out >/dev/null
     [ $family = ipv4 ] && to=10.1.0.254 || to=fd01::fe
-    read -r packets bytes < <(ns left nfbpf-traffic flood --to $to --count 50000 --cpu 0,1)
+    read -r packets bytes < <(ns left nfbpf-traffic flood --to "$to" --count 50000 --cpu 0,1)
     assert_eq "$family rows" 1024 "$(map_rows "$base-left/maps/nfbpf_$family")"
     assert_eq "$family packets" "$packets" $(($(out nfbpf_$family packets) + $(out nfbpf_overflow packets)))
     assert_eq "$family bytes" "$bytes" $(($(out nfbpf_$family bytes) + $(out nfbpf_overflow bytes)))

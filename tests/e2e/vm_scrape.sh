@@ -48,6 +48,8 @@ assert_value 'sum(nfbpf_hook_packets_total) > bool 0' 1
 # Nothing that the module met is missing in the maps, in any scrape.
 assert_value 'nfbpf_accountable' 1
 assert_value 'max(max_over_time(nfbpf_unaccounted_packets[10m]))' 0
+assert_value 'nfbpf_series_kept' 1
+assert_value 'nfbpf_map_drains_total > bool 1' 1
 assert_metrics_clean "$url"
 
 kill -TERM "$vm"

@@ -6,8 +6,10 @@
 
 gid=9987
 nfbpf-load attach --datapath kmod --object-dir "$NFBPF_BPF" --group $gid
+# Buffers are emptied every few seconds, so that the scrapes see that, too.
+echo 'idle_timeout: 10s' >/tmp/exporter.yaml
 setpriv --reuid 65534 --regid $gid --clear-groups --no-new-privs --bounding-set=-all \
-    nfbpf_exporter >/tmp/exporter.log 2>&1 &
+    nfbpf_exporter --config.file /tmp/exporter.yaml >/tmp/exporter.log 2>&1 &
 exporter=$!
 ping -q -i 0.1 10.0.2.2 >/dev/null &
 flow=$!

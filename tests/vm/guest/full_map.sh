@@ -13,6 +13,7 @@ out() { # MAP MEMBER
 
 flood() { # FAMILY TO
     local member packets bytes
+    # shellcheck disable=SC2034 # by name, below
     read -r packets bytes < <(ns left nfbpf-traffic flood --to "$2" --count $half --cpu 0,1)
     assert_eq "sent" $((2 * half)) "$packets"
     assert_eq "rows" $pairs "$(map_rows "nfbpf_$1")"
@@ -31,7 +32,7 @@ for family in ipv4 ipv6; do
     know_neighbours left right
     nfbpf-load attach --datapath kmod --object-dir "$NFBPF_BPF" --max-pairs $pairs --families $family --hooks out
     [ $family = ipv4 ] && to=10.1.0.2 || to=fd01::2
-    flood $family $to
+    flood $family "$to"
     nfbpf-load detach
     topology_down
 done

@@ -1,0 +1,130 @@
+#!/bin/bash
+# Buffers are emptied under traffic and the exporter is killed with SIGKILL, NFBPF_KILLS (default 100)
+# times, whenever it likes: what is shown at the end is what was sent, no scrape shows less than the
+# one before it, and with more pairs than may be series the rest is in "other".
+#
+#   ns left --netfilter link, hook out--> veth --> ns right          nfbpf_exporter, uid 65534
+# shellcheck source=tests/bpf/lib.sh
+. "$(dirname "$0")/lib.sh"
+
+for tool in curl setpriv; do
+    command -v $tool >/dev/null || skip "needs $tool"
+done
+kills=${NFBPF_KILLS:-100}
+limit=200 # series
+group=65534
+
+pins=$base-left run=$work/run-left
+topology_pair
+trap 'end' EXIT
+know_neighbours left right
+if ! ns left nfbpf-load --pin-dir "$pins" --run-dir "$run" attach --datapath netfilter-link --hooks out \
+    --families ipv4 --max-pairs 4096 --group $group 2>"$work/refused"; then
+    skip "no netfilter link here: $(cat "$work/refused")"
+fi
+
+exporter='' url=''
+end() {
+    [ -z "$exporter" ] || kill -KILL "$exporter" 2>/dev/null || true
+    touch "$work/done"
+    wait 2>/dev/null || true
+    clean_up
+}
+
+chmod 755 "$work"
+install -m 755 "$build/exporter/nfbpf_exporter" "$work/nfbpf_exporter"
+printf 'run_dir: %s\nseries_limit: %s\nidle_timeout: 10s\nweb: {listen_addresses: ["127.0.0.1:0"]}\n' \
+    "$run" $limit >"$work/exporter.yaml"
+
+start_exporter() {
+    local try
+    : >"$work/exporter.log" # or the port of the one before is read
+    setpriv --reuid $group --regid $group --clear-groups --no-new-privs --bounding-set=-all \
+        "$work/nfbpf_exporter" --config.file "$work/exporter.yaml" 2>"$work/exporter.log" &
+    exporter=$!
+    for ((try = 0; try < 600; try++)); do
+        url=$(sed -n 's/.*msg="listening on \([^"]*\)".*/http:\/\/\1\/metrics/p' "$work/exporter.log")
+        [ -z "$url" ] || return 0
+        sleep 0.05
+    done
+    fail "the exporter does not listen: $(cat "$work/exporter.log")"
+}
+
+scrape() { # FILE
+    curl -sf "$url" >"$1" || fail "no page: $(cat "$work/exporter.log")"
+    grep -q '^nfbpf_up 1$' "$1" || fail "nfbpf_up is not 1: $(cat "$work/exporter.log")"
+}
+
+# All that left, wherever it is counted.
+sum_of() { # FILE packets|bytes
+    awk -v member="$2" '$1 ~ "^nfbpf_(source_destination|overflow|filtered)_" member "_total{" { sum += $2 } END { printf "%d\n", sum }' "$1"
+}
+
+# Of "other", and of the flow that is the busiest all the time and so never leaves.
+fell() { # BEFORE AFTER
+    awk '/^nfbpf_source_destination_(packets|bytes)_total/ && (/source="other"/ || /destination="10.1.0.2".*source="10.1.0.1"/ || /source="10.1.0.1".*destination="10.1.0.2"/) {
+            if (FNR == NR) before[$1] = $2
+            else { if ($2 < before[$1]) print $1, before[$1], "->", $2; delete before[$1] }
+        }
+        END { for (one in before) print one, before[one], "-> gone" }' "$1" "$2"
+}
+
+sender() { # NUMBER KIND OPTION...; writes how much it sent
+    local number=$1 sent=0 bytes=0 packets size
+    shift
+    while [ ! -e "$work/done" ]; do
+        read -r packets size < <(ns left nfbpf-traffic "$@" --to 10.1.0.2)
+        sent=$((sent + packets)) bytes=$((bytes + size))
+        sleep 0.01 # leave the machine some time for the others
+    done
+    echo "$sent $bytes" >"$work/sent_$number"
+}
+
+step "$kills kills under traffic of 3,000 pairs, $limit of them series"
+sender 0 flood --count 3000 --cpu 0 &
+sender 1 udp --count 20000 --cpu 1 &
+start_exporter
+scrape "$work/before"
+drains=0
+for ((i = 0; i < kills; i++)); do
+    sleep "0.$((RANDOM % 4))$((RANDOM % 10))"
+    if ((i % 10 == 9)); then
+        sleep 4 # a third of the time-out, after which a buffer is emptied anyway
+        scrape "$work/after"
+        drains=$((drains + $(sed -n 's/^nfbpf_map_drains_total //p' "$work/after")))
+    else
+        scrape "$work/after"
+    fi
+    less=$(fell "$work/before" "$work/after")
+    [ -z "$less" ] || fail "after kill $i less is shown than before it: $less"
+    [ "$(sum_of "$work/after" packets)" -ge "$(sum_of "$work/before" packets)" ] || fail "the sum fell"
+    mv "$work/after" "$work/before"
+    kill -KILL $exporter
+    wait $exporter 2>/dev/null || true
+    start_exporter
+done
+touch "$work/done"
+wait "$(jobs -p | head -1)" 2>/dev/null || true
+while [ ! -e "$work/sent_0" ] || [ ! -e "$work/sent_1" ]; do sleep 0.1; done
+read -r sent bytes < <(cat "$work"/sent_[01] | awk '{ p += $1; b += $2 } END { printf "%d %d\n", p, b }')
+scrape "$work/after"
+assert_eq "packets sent = packets shown" "$sent" "$(sum_of "$work/after" packets)"
+assert_eq "bytes" "$bytes" "$(sum_of "$work/after" bytes)"
+assert_ge "buffers emptied" 1 $drains
+series=$(grep -c '^nfbpf_source_destination_packets_total{' "$work/after")
+[ "$series" -le $((limit + 2)) ] || fail "$series series, the limit is $limit"
+echo "   series: $series"
+assert_eq "says that there are more" 1 "$(sed -n 's/^nfbpf_series_over_limit{family="nfbpf_source_destination"} //p' "$work/after")"
+
+step "afterwards the map drains"
+for ((i = 0; i < 200; i++)); do
+    scrape "$work/after"
+    rows=$(sed -n 's/^nfbpf_map_entries{map="nfbpf_ipv4"} //p' "$work/after")
+    [ "$rows" != 0 ] || break
+    sleep 0.2
+done
+assert_eq "rows" 0 "$rows"
+assert_eq "packets" "$sent" "$(sum_of "$work/after" packets)"
+assert_eq "a second exporter" 1 "$(
+    setpriv --reuid $group --regid $group --clear-groups timeout 3 "$work/nfbpf_exporter" \
+        --config.file "$work/exporter.yaml" 2>&1 | grep -c 'another nfbpf_exporter keeps these series' || true)"
