@@ -19,6 +19,7 @@
 #include "command_line.h"
 #include "exposition/dialect.h"
 #include "exposition/metrics_page.h"
+#include "http/negotiation.h"
 #include "http/server.h"
 #include "logging.h"
 #include "reader/pinned_map.h"
@@ -64,9 +65,14 @@ std::string landing_page(const std::string& telemetry_path) {
 
 std::vector<http::Route> routes(exposition::MetricsPage& page, const std::string& telemetry_path) {
   static const exposition::TextDialect text;
-  const auto metrics = [&page](const http::Request&) {
-    return http::Response{200, std::string(text.content_type()),
-                          [&page](exposition::Sink& sink) { page.write(sink, text); }};
+  static const exposition::OpenMetricsDialect open;
+  const auto metrics = [&page](const http::Request& request) {
+    const exposition::Dialect& dialect = http::wants_openmetrics(request.accept)
+                                             ? static_cast<const exposition::Dialect&>(open)
+                                             : text;
+    return http::Response{200, std::string(dialect.content_type()),
+                          [&page, &dialect](exposition::Sink& sink) { page.write(sink, dialect); },
+                          true};
   };
   const auto landing = [html = landing_page(telemetry_path)](const http::Request&) {
     auto response = http::Response::text(200, html);
@@ -118,8 +124,9 @@ Result<void> serve_until_signal(const Settings& settings, const sigset_t& signal
                         reader::own_interface_names, other_pins(config), config.series);
   exposition::MetricsPage page(reader, build(), settings.procfs);
 
-  const auto server = http::Server::start({.addresses = config.listen_addresses},
-                                          routes(page, config.telemetry_path));
+  const auto server =
+      http::Server::start({.addresses = config.listen_addresses, .compress = config.compression},
+                          routes(page, config.telemetry_path));
   if (!server) return tl::unexpected(server.error());
   for (const auto& address : (*server)->addresses())
     spdlog::info("listening on {}", address.text());

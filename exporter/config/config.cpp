@@ -52,6 +52,15 @@ Result<void> set_listen_addresses(const Place& place, const YAML::Node& node, Co
   return {};
 }
 
+Result<void> set_compression(const Place& place, const YAML::Node& node, Config& config) {
+  const auto text = scalar(place, node, "true or false");
+  if (!text) return tl::unexpected(text.error());
+  if (*text != "true" && *text != "false")
+    return place.refuse("has \"" + *text + "\", allowed is true or false");
+  config.compression = *text == "true";
+  return {};
+}
+
 constexpr std::uint32_t kMostSeries = 10'000'000;
 
 Result<void> set_series_limit(const Place& place, const YAML::Node& node, Config& config) {
@@ -96,7 +105,7 @@ Result<void> set_telemetry_path(const Place& place, const YAML::Node& node, Conf
   return {};
 }
 
-constexpr std::array<Key, 10> kKeys = {{
+constexpr std::array<Key, 11> kKeys = {{
     {"pin_dir",
      [](const Place& p, const YAML::Node& n, Config& c) { return set_directory(p, n, c.pin_dir); }},
     {"run_dir",
@@ -109,6 +118,7 @@ constexpr std::array<Key, 10> kKeys = {{
     {"idle_timeout", set_idle_timeout},
     {"web.listen_addresses", set_listen_addresses},
     {"web.telemetry_path", set_telemetry_path},
+    {"web.compression", set_compression},
     {"log.level", [](const Place& p, const YAML::Node& n,
                      Config& c) { return set_word(p, n, kLogLevels, log_level_of, c.log_level); }},
     {"log.format",

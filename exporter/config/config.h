@@ -39,6 +39,7 @@ struct Config {
   std::filesystem::path run_dir;
   std::vector<http::ListenAddress> listen_addresses;  // not empty
   std::string telemetry_path;
+  bool compression = true;   // of pages, for clients that take gzip
   traffic::RulesByMap maps;  // how maps are shown, where not as their types say
   std::vector<PinnedMap> pinned_maps;
   traffic::LedgerOptions series;  // series_limit, idle_timeout

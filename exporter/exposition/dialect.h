@@ -37,4 +37,16 @@ class TextDialect final : public Dialect {
   void end(Page&) const override {}
 };
 
+// OpenMetrics 1.0 (github.com/prometheus/OpenMetrics/blob/main/specification/OpenMetrics.md).
+// Bounds of buckets are written as in the text format, so that a series has one name in both.
+class OpenMetricsDialect final : public Dialect {
+ public:
+  [[nodiscard]] std::string_view content_type() const override {
+    return "application/openmetrics-text; version=1.0.0; charset=utf-8";
+  }
+  void head(Page& page, std::string_view name, MetricType type,
+            std::string_view help) const override;
+  void end(Page& page) const override { page.text("# EOF\n"); }
+};
+
 }  // namespace nfbpf::exposition

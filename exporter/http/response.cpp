@@ -5,6 +5,8 @@
 
 #include <string>
 
+#include "http/gzip_sink.h"
+
 namespace nfbpf::http {
 namespace {
 
@@ -35,11 +37,13 @@ class ConnectionSink final : public exposition::Sink {
   bool failed_ = false;
 };
 
-std::string head_of(const Response& response, bool chunked) {
+std::string head_of(const Response& response, bool chunked, bool gzip) {
   std::string head = "HTTP/1.1 " + std::to_string(response.status) + " ";
   head += mg_get_response_code_text(nullptr, response.status);
   head += "\r\nContent-Type: " + response.content_type;
   if (response.status == 405) head += "\r\nAllow: GET, HEAD";
+  if (response.negotiated) head += "\r\nVary: Accept, Accept-Encoding";
+  if (gzip) head += "\r\nContent-Encoding: gzip";
   if (chunked) head += "\r\nTransfer-Encoding: chunked";
   head +=
       "\r\nX-Content-Type-Options: nosniff\r\nCache-Control: no-store\r\nConnection: close\r\n\r\n";
@@ -48,17 +52,23 @@ std::string head_of(const Response& response, bool chunked) {
 
 }  // namespace
 
-int send_response(mg_connection* connection, const Response& response, bool head_only) {
+int send_response(mg_connection* connection, const Response& response, bool head_only, bool gzip) {
   const mg_request_info* info = mg_get_request_info(connection);
   const bool chunked =
       info->http_version != nullptr && std::string_view(info->http_version) == "1.1";
-  const std::string head = head_of(response, chunked);
+  const std::string head = head_of(response, chunked, gzip);
   mg_disable_connection_keep_alive(connection);
   if (mg_write(connection, head.data(), head.size()) != static_cast<int>(head.size()))
     return response.status;
   if (head_only || !response.body) return response.status;
   ConnectionSink sink(connection, chunked);
-  response.body(sink);
+  if (gzip) {
+    GzipSink compressed(sink);
+    response.body(compressed);
+    if (!compressed.finish()) return response.status;
+  } else {
+    response.body(sink);
+  }
   sink.finish();
   return response.status;
 }

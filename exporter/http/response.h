@@ -7,7 +7,8 @@ struct mg_connection;
 
 namespace nfbpf::http {
 
-// Sends head and body; the body in chunks as it is rendered. Returns the status, for civetweb.
-int send_response(mg_connection* connection, const Response& response, bool head_only);
+// Sends head and body; the body in chunks as it is rendered, compressed if `gzip`. Returns the
+// status, for civetweb.
+int send_response(mg_connection* connection, const Response& response, bool head_only, bool gzip);
 
 }  // namespace nfbpf::http

@@ -11,6 +11,7 @@
 #include <exception>
 #include <string_view>
 
+#include "http/negotiation.h"
 #include "http/probe.h"
 #include "http/response.h"
 
@@ -50,6 +51,7 @@ class Server::Civetweb {
   }
 
   Result<void> start(const ServerOptions& options) {
+    compress_ = options.compress;
     const std::string ports = civetweb_ports(options.addresses);
     const std::string threads = std::to_string(options.threads);
     const std::string timeout = std::to_string(options.timeout_ms);
@@ -122,11 +124,20 @@ class Server::Civetweb {
     const auto route = std::ranges::find(self->routes_, std::string_view(path), &Route::path);
     const bool head = method == "HEAD";
     if (route == self->routes_.end())
-      return send_response(connection, Response::text(404, "404 page not found\n"), head);
+      return send_response(connection, Response::text(404, "404 page not found\n"), head, false);
     if (!head && method != "GET")
-      return send_response(connection, Response::text(405, "405 only GET and HEAD\n"), false);
-    const char* accept = mg_get_header(connection, "Accept");
-    return send_response(connection, route->answer({accept == nullptr ? "" : accept}), head);
+      return send_response(connection, Response::text(405, "405 only GET and HEAD\n"), false,
+                           false);
+    const Request request{header(connection, "Accept"), header(connection, "Accept-Encoding")};
+    const Response response = route->answer(request);
+    const bool gzip =
+        self->compress_ && response.negotiated && accepts_gzip(request.accept_encoding);
+    return send_response(connection, response, head, gzip);
+  }
+
+  static std::string header(const mg_connection* connection, const char* name) {
+    const char* value = mg_get_header(connection, name);
+    return value == nullptr ? "" : value;
   }
 
   static int log_message(const mg_connection* connection, const char* message) {
@@ -140,6 +151,7 @@ class Server::Civetweb {
   std::vector<Route> routes_;
   std::vector<ListenAddress> addresses_;
   std::atomic<bool> starting_ = true;
+  bool compress_ = true;
   mg_context* context_ = nullptr;
 };
 

@@ -18,12 +18,15 @@ struct Response {
   int status = 200;
   std::string content_type = "text/plain; charset=utf-8";
   std::function<void(exposition::Sink&)> body;
+  // Depends on what the request accepts: is compressed for those who take it, and caches are told.
+  bool negotiated = false;
 
   static Response text(int status, std::string text);
 };
 
 struct Request {
-  std::string accept;  // the Accept header, empty when there is none
+  std::string accept;           // the Accept header, empty when there is none
+  std::string accept_encoding;  // and Accept-Encoding
 };
 
 // A path that is served, for GET and HEAD. Called by many threads at once.
@@ -39,6 +42,7 @@ struct ServerOptions {
   unsigned threads = 64;
   // For the whole request to arrive, and for each write to make progress.
   unsigned timeout_ms = 5000;
+  bool compress = true;  // what is negotiated, for those who take gzip
 };
 
 // Serves routes until it is destroyed. No files, no CGI; what is no route is 404, other methods are

@@ -225,7 +225,9 @@ void FamilySet::add_part(const std::string& name, MetricType type, const Words& 
     families_.push_back(
         {name, type, words.help.empty() ? help_text(layout, words.name) : words.help, {}});
     family = families_.end() - 1;
-  } else if (words.help.empty()) {
+  } else if (words.help.empty() && std::ranges::none_of(family->parts, [&](const Part& other) {
+               return other.view->table->layout().map == layout.map;
+             })) {
     family->help += ", " + layout.map;
   }
   family->parts.push_back(part);

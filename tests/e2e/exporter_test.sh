@@ -93,6 +93,7 @@ assert_value 'nfbpf_source_destination_packets_total{source="2001:db8::1",direct
 assert_value 'nfbpf_overflow_packets_total{direction="in",family="ipv4",reason="full"}' 77
 assert_value 'nfbpf_map_capacity{map="nfbpf_ipv4"}' 1024
 assert_metrics_clean "$url"
+assert_openmetrics "$url"
 assert_no_resets "$udp"
 
 log "detached: down and still serving"

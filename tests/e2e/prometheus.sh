@@ -126,6 +126,21 @@ assert_no_resets() { # SELECTOR
     prometheus_wait 15 "max(resets($1[10m]))" value_is 0
 }
 
+# The OpenMetrics page by its reference parser, which is Python's client library, and the same page
+# compressed is the same.
+assert_openmetrics() { # URL
+    local page accept='Accept: application/openmetrics-text;version=1.0.0'
+    page=$(curl -fsS -H "$accept" "$1")
+    [ "$(tail -1 <<<"$page")" = '# EOF' ] || { log "FAILED: $1 does not end in # EOF"; return 1; }
+    /usr/bin/python3 -c '
+import sys
+from prometheus_client.openmetrics.parser import text_string_to_metric_families
+print("OpenMetrics:", sum(len(f.samples) for f in text_string_to_metric_families(sys.stdin.read())), "samples")' \
+        <<<"$page" || { log "FAILED: the OpenMetrics parser refuses $1"; return 1; }
+    curl -fsS --compressed -H "$accept" "$1" | tail -1 | grep -qx '# EOF' ||
+        { log "FAILED: the compressed page of $1 is not whole"; return 1; }
+}
+
 assert_metrics_clean() { # URL
     local bin answer
     bin=$(prometheus_binaries)

@@ -55,7 +55,7 @@ const Refused kRefused[] = {
     {"elephant: 1",
      "f.yaml:1:1: elephant: is no key of this file; known are pin_dir, run_dir, "
      "maps, pinned_maps, series_limit, idle_timeout, web.listen_addresses, web.telemetry_path, "
-     "log.level, log.format"},
+     "web.compression, log.level, log.format"},
     {"series_limit: 0",
      "f.yaml:1:15: series_limit: has \"0\", allowed is a whole number from 1 to 10000000"},
     {"series_limit: -3",

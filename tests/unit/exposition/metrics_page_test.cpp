@@ -56,11 +56,12 @@ traffic::Snapshot failed_snapshot() {
   return snapshot;
 }
 
-std::string page_of(const std::function<traffic::Snapshot()>& make) {
+std::string page_of(const std::function<traffic::Snapshot()>& make,
+                    const exposition::Dialect& dialect = exposition::TextDialect()) {
   FakeSource source(make);
   exposition::MetricsPage page(source, {"1.2.3", "abc", "gcc"}, "/nonexistent");
   test::StringSink sink;
-  page.write(sink, exposition::TextDialect());
+  page.write(sink, dialect);
   return sink.text;
 }
 
@@ -71,11 +72,18 @@ std::string file_text(const std::string& path) {
 }
 
 // NFBPF_UPDATE_GOLDEN=1 writes the file anew; read the difference before committing it.
-TEST(MetricsPage, IsByteForByteTheGoldenPage) {
-  const std::string golden = NFBPF_SOURCE_DIR "/tests/unit/exposition/golden.txt";
-  const std::string page = page_of(good_snapshot);
+void expect_golden(const std::string& page, const char* name) {
+  const std::string golden = std::string(NFBPF_SOURCE_DIR "/tests/unit/exposition/") + name;
   if (std::getenv("NFBPF_UPDATE_GOLDEN") != nullptr) std::ofstream(golden) << page;
   EXPECT_EQ(page, file_text(golden));
+}
+
+TEST(MetricsPage, IsByteForByteTheGoldenPage) {
+  expect_golden(page_of(good_snapshot), "golden.txt");
+}
+
+TEST(MetricsPage, IsByteForByteTheGoldenPageOfOpenMetrics) {
+  expect_golden(page_of(good_snapshot, exposition::OpenMetricsDialect()), "golden_openmetrics.txt");
 }
 
 TEST(MetricsPage, IsServedWithoutTrafficWhenAReadFails) {

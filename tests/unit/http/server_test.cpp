@@ -6,6 +6,7 @@
 #include <netinet/in.h>
 #include <sys/socket.h>
 #include <sys/time.h>
+#include <zlib.h>
 
 #include <chrono>
 #include <cstring>
@@ -35,6 +36,12 @@ std::vector<Route> routes() {
                                (void)sink.write("half");
                                throw std::bad_alloc();
                              }};
+           }},
+          {"/page",
+           [](const Request&) {
+             auto response = Response::text(200, kBig + std::to_string(kBig.size()));
+             response.negotiated = true;
+             return response;
            }},
           {"/unready", [](const Request&) { return Response::text(503, "no\n"); }}};
 }
@@ -85,6 +92,46 @@ TEST_F(ServerTest, AnswersGetInChunks) {
       "HTTP/1.1 200 OK\r\nContent-Type: text/plain; version=0.0.4\r\nTransfer-Encoding: chunked\r\n"
       "X-Content-Type-Options: nosniff\r\nCache-Control: no-store\r\nConnection: close\r\n\r\n"
       "12\r\naccept=text/plain\n\r\n0\r\n\r\n");
+}
+
+std::string unchunked(std::string_view answer) {
+  std::string body;
+  for (auto at = answer.find("\r\n\r\n") + 4;;) {
+    const auto length = std::stoul(std::string(answer.substr(at)), nullptr, 16);
+    if (length == 0) return body;
+    at = answer.find("\r\n", at) + 2;
+    body += answer.substr(at, length);
+    at += length + 2;
+  }
+}
+
+std::string gunzip(const std::string& text) {
+  z_stream stream{};
+  inflateInit2(&stream, 15 + 16);
+  std::string plain(kBig.size() + 100, '\0');
+  stream.next_in = reinterpret_cast<Bytef*>(const_cast<char*>(text.data()));
+  stream.avail_in = static_cast<uInt>(text.size());
+  stream.next_out = reinterpret_cast<Bytef*>(plain.data());
+  stream.avail_out = static_cast<uInt>(plain.size());
+  EXPECT_EQ(inflate(&stream, Z_FINISH), Z_STREAM_END);
+  plain.resize(plain.size() - stream.avail_out);
+  inflateEnd(&stream);
+  return plain;
+}
+
+TEST_F(ServerTest, CompressesWhatIsNegotiatedForThoseWhoTakeIt) {
+  start();
+  const std::string plain = ask("GET /page HTTP/1.1\r\nHost: x\r\n\r\n");
+  EXPECT_NE(plain.find("Vary: Accept, Accept-Encoding\r\n"), std::string::npos);
+  EXPECT_EQ(plain.find("Content-Encoding"), std::string::npos);
+  const std::string packed = ask("GET /page HTTP/1.1\r\nHost: x\r\nAccept-Encoding: gzip\r\n\r\n");
+  EXPECT_NE(packed.find("Content-Encoding: gzip\r\n"), std::string::npos);
+  EXPECT_LT(packed.size(), plain.size() / 50);
+  EXPECT_EQ(gunzip(unchunked(packed)), unchunked(plain));
+  const std::string head = ask("HEAD /page HTTP/1.1\r\nHost: x\r\nAccept-Encoding: gzip\r\n\r\n");
+  EXPECT_EQ(head, packed.substr(0, packed.find("\r\n\r\n") + 4));
+  const std::string other = ask("GET /big HTTP/1.1\r\nHost: x\r\nAccept-Encoding: gzip\r\n\r\n");
+  EXPECT_EQ(other.find("Content-Encoding"), std::string::npos);
 }
 
 TEST_F(ServerTest, AnswersHttp10WithoutChunks) {
