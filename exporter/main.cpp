@@ -121,7 +121,8 @@ Result<void> serve_until_signal(const Settings& settings, const sigset_t& signal
   const auto& config = settings.config;
   reader::Reader reader({config.run_dir, settings.sysfs, config.pin_dir},
                         std::make_unique<reader::PinOpener>(config.pin_dir, config.maps),
-                        reader::own_interface_names, other_pins(config), config.series);
+                        reader::own_interface_names, other_pins(config), config.series,
+                        {config.networks, config.groups});
   exposition::MetricsPage page(reader, build(), settings.procfs);
 
   const auto server =

@@ -13,6 +13,7 @@
 
 #include "config/map_rules.h"
 #include "config/nearest.h"
+#include "config/networks.h"
 #include "config/place.h"
 
 namespace nfbpf::config {
@@ -61,6 +62,11 @@ Result<void> set_compression(const Place& place, const YAML::Node& node, Config&
   return {};
 }
 
+traffic::Networks& networks_of(Config& config) {
+  if (!config.networks) config.networks = std::make_shared<traffic::Networks>();
+  return *config.networks;
+}
+
 constexpr std::uint32_t kMostSeries = 10'000'000;
 
 Result<void> set_series_limit(const Place& place, const YAML::Node& node, Config& config) {
@@ -105,7 +111,7 @@ Result<void> set_telemetry_path(const Place& place, const YAML::Node& node, Conf
   return {};
 }
 
-constexpr std::array<Key, 11> kKeys = {{
+constexpr std::array<Key, 14> kKeys = {{
     {"pin_dir",
      [](const Place& p, const YAML::Node& n, Config& c) { return set_directory(p, n, c.pin_dir); }},
     {"run_dir",
@@ -116,6 +122,12 @@ constexpr std::array<Key, 11> kKeys = {{
                        Config& c) { return read_pinned_maps(p, n, c.pinned_maps); }},
     {"series_limit", set_series_limit},
     {"idle_timeout", set_idle_timeout},
+    {"networks", [](const Place& p, const YAML::Node& n,
+                    Config& c) { return read_networks(p, n, networks_of(c)); }},
+    {"networks_file", [](const Place& p, const YAML::Node& n,
+                         Config& c) { return read_networks_file(p, n, networks_of(c)); }},
+    {"groups",
+     [](const Place& p, const YAML::Node& n, Config& c) { return read_groups(p, n, c.groups); }},
     {"web.listen_addresses", set_listen_addresses},
     {"web.telemetry_path", set_telemetry_path},
     {"web.compression", set_compression},
@@ -175,6 +187,7 @@ Result<Config> config_of(const YAML::Node& root, const std::string& name) {
     return Place{name, "", root.Mark()}.refuse("has " + kind_of(root) +
                                                ", allowed is a mapping of keys");
   if (auto ok = apply_map(name, root, "", config); !ok) return tl::unexpected(ok.error());
+  if (config.networks) config.networks->finish();
   return config;
 }
 

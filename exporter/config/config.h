@@ -3,6 +3,8 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -12,6 +14,7 @@
 #include "http/listen_address.h"
 #include "traffic/ledger.h"
 #include "traffic/map_rules.h"
+#include "traffic/networks.h"
 
 namespace nfbpf::config {
 
@@ -42,7 +45,9 @@ struct Config {
   bool compression = true;   // of pages, for clients that take gzip
   traffic::RulesByMap maps;  // how maps are shown, where not as their types say
   std::vector<PinnedMap> pinned_maps;
-  traffic::LedgerOptions series;  // series_limit, idle_timeout
+  traffic::LedgerOptions series;                 // series_limit, idle_timeout
+  std::shared_ptr<traffic::Networks> networks;   // null: none
+  std::map<std::string, traffic::Shown> groups;  // labels that are addresses
   LogLevel log_level = LogLevel::kInfo;
   LogFormat log_format = LogFormat::kLogfmt;
 

@@ -260,6 +260,7 @@ void write_field(Page& page, const Field& field, std::span<const std::byte> key)
       return page.number(host_int(at, field.size));
     case FieldKind::kMac:
       return write_mac(page, at);
+    case FieldKind::kGroup:
     case FieldKind::kIfname:
       return write_ifname(page, field, host_uint(at, field.size));
     case FieldKind::kFlags:

@@ -32,17 +32,16 @@ UniqueFd open_folder(const std::filesystem::path& path) {
 
 }  // namespace
 
-Keeper::Keeper(Places places, std::vector<Part> parts, traffic::LedgerOptions options, Read read)
+Keeper::Keeper(Places places, std::vector<Part> parts, traffic::LedgerOptions options)
     : places_(std::move(places)),
       parts_(std::move(parts)),
       options_(options),
-      read_(std::move(read)),
       ledgers_(ledger_parts(parts_), options) {}
 
 Result<std::unique_ptr<Keeper>> Keeper::open(const Places& places, std::vector<Part> parts,
-                                             traffic::LedgerOptions options, Read read,
+                                             traffic::LedgerOptions options,
                                              std::unique_ptr<Epoch> epoch) {
-  std::unique_ptr<Keeper> keeper(new Keeper(places, std::move(parts), options, std::move(read)));
+  std::unique_ptr<Keeper> keeper(new Keeper(places, std::move(parts), options));
   auto memory = PinMemory::map(places.pin_dir / NFBPF_PIN_SERIES);
   if (!memory) {
     const int code = memory.error().code;
@@ -92,11 +91,11 @@ Result<std::vector<traffic::Table>> Keeper::live() {
     const bool second = part.second != nullptr && epoch_ && epoch_->active() == 1;
     MapSource* counted = second ? part.second : part.first;
     MapSource* other = second ? part.first : part.second;
-    auto table = read_(*counted);
+    auto table = counted->read();
     if (!table) return tl::unexpected(table.error());
     const std::uint64_t capacity = table->capacity();
     if (other != nullptr && (undrained_ || !epoch_)) {
-      const auto rest = read_(*other);
+      const auto rest = other->read();
       if (!rest) return tl::unexpected(rest.error());
       if (rest->rows() > 0) *table = traffic::fold_together(*table, *rest);
     }
@@ -153,7 +152,7 @@ Result<void> Keeper::drain(double now) {
       rows.emplace_back(std::make_shared<const traffic::Layout>(part.first->layout()), 0);
       continue;
     }
-    auto table = read_(*undrained_ == 0 ? *part.first : *part.second);
+    auto table = (*undrained_ == 0 ? part.first : part.second)->read();
     if (!table) return tl::unexpected(table.error());
     count += table->rows();
     rows.push_back(std::move(*table));

@@ -37,13 +37,10 @@ class Keeper {
   struct Places {
     std::filesystem::path pin_dir, run_dir;
   };
-  // Reads a source as it is shown.
-  using Read = std::function<Result<traffic::Table>(MapSource&)>;
-
   // Without a series pin, or without the right to write it, nothing outlives us and no row is taken
   // out. `epoch` is for tests; without one that of `pin_dir` is taken.
   static Result<std::unique_ptr<Keeper>> open(const Places& places, std::vector<Part> parts,
-                                              traffic::LedgerOptions options, Read read,
+                                              traffic::LedgerOptions options,
                                               std::unique_ptr<Epoch> epoch = nullptr);
 
   // What is to be shown; saved before it is returned.
@@ -63,7 +60,7 @@ class Keeper {
  private:
   static constexpr double kRankSeconds = 15;
 
-  Keeper(Places places, std::vector<Part> parts, traffic::LedgerOptions options, Read read);
+  Keeper(Places places, std::vector<Part> parts, traffic::LedgerOptions options);
   Result<void> remember(std::unique_ptr<Epoch> epoch);
   Result<std::vector<traffic::Table>> live();
   Result<void> save(std::uint64_t note);
@@ -75,7 +72,6 @@ class Keeper {
   Places places_;
   std::vector<Part> parts_;
   traffic::LedgerOptions options_;
-  Read read_;
   traffic::Ledgers ledgers_;
   UniqueFd owner_;
   std::optional<PinMemory> memory_;

@@ -7,6 +7,7 @@
 #include <map>
 #include <utility>
 
+#include "reader/grouped_source.h"
 #include "reader/hook_totals.h"
 #include "reader/module_version.h"
 
@@ -31,12 +32,14 @@ traffic::Collection timed(const char* name, Collect collect) {
 }  // namespace
 
 Reader::Reader(Paths paths, std::unique_ptr<MapOpener> opener, InterfaceNames interface_names,
-               std::vector<OtherPin> other_pins, traffic::LedgerOptions options)
+               std::vector<OtherPin> other_pins, traffic::LedgerOptions options,
+               traffic::Grouping grouping)
     : paths_(std::move(paths)),
       opener_(std::move(opener)),
       interface_names_(std::move(interface_names)),
       other_pins_(std::move(other_pins)),
-      options_(options) {}
+      options_(options),
+      grouping_(std::move(grouping)) {}
 
 std::shared_ptr<const traffic::Snapshot> Reader::take() {
   const std::lock_guard lock(mutex_);
@@ -92,8 +95,9 @@ Reader::Step Reader::open_all() {
         opening.skipped.push_back({map.name, std::move(opened->skipped_because)});
       continue;
     }
-    MapSource* source = opened->source.get();
-    opening.sources.push_back(std::move(opened->source));
+    auto grouped = std::make_unique<GroupedSource>(std::move(opened->source), grouping_);
+    MapSource* source = grouped.get();
+    opening.sources.push_back(std::move(grouped));
     if (const auto first = part_of.find(map.second_of); first != part_of.end()) {
       parts[first->second].second = source;
     } else {
@@ -103,15 +107,25 @@ Reader::Step Reader::open_all() {
   }
   auto keeper =
       Keeper::open({paths_.pin_dir.empty() ? manifest->pin_dir : paths_.pin_dir, paths_.run_dir},
-                   std::move(parts), options_, [](MapSource& source) -> Result<traffic::Table> {
-                     auto table = source.read();
-                     if (!table) return table;
-                     return traffic::fold_hidden(std::move(*table));
-                   });
+                   std::move(parts), options_);
   if (!keeper) return tl::unexpected(Failure{ErrorClass::kOpen, std::move(keeper.error())});
   opening.keeper = std::move(*keeper);
+  add_unknown_labels(opening);
   open_ = std::move(opening);
   return {};
+}
+
+// A label that `groups` names and no map has as an address.
+void Reader::add_unknown_labels(Open& opening) const {
+  for (const auto& [label, shown] : grouping_.labels) {
+    const auto has = [&](const auto& source) {
+      return std::ranges::any_of(source->layout().labels, [&](const traffic::Field& field) {
+        return field.name == label || field.name == label + "_group";
+      });
+    };
+    if (std::ranges::none_of(opening.sources, has))
+      opening.skipped.push_back({"groups", "groups: no map has a label " + label});
+  }
 }
 
 // After the read: an interface that the map knows by then was there.

@@ -15,6 +15,7 @@
 #include "reader/map_source.h"
 #include "reader/other_pins.h"
 #include "reader/pinned_map.h"
+#include "traffic/networks.h"
 #include "traffic/snapshot.h"
 
 namespace nfbpf::reader {
@@ -35,7 +36,8 @@ class Reader final : public traffic::SnapshotSource {
   };
   Reader(Paths paths, std::unique_ptr<MapOpener> opener,
          InterfaceNames interface_names = own_interface_names,
-         std::vector<OtherPin> other_pins = {}, traffic::LedgerOptions options = {});
+         std::vector<OtherPin> other_pins = {}, traffic::LedgerOptions options = {},
+         traffic::Grouping grouping = {});
 
   // Threads that come while a read is under way wait for it and then take their own.
   [[nodiscard]] std::shared_ptr<const traffic::Snapshot> take() override;
@@ -67,6 +69,7 @@ class Reader final : public traffic::SnapshotSource {
   [[nodiscard]] std::optional<Stamp> stamp() const;
   Step follow_manifest();
   Step open_all();
+  void add_unknown_labels(Open& opening) const;
   Step read_all(traffic::Snapshot& snapshot);
   [[nodiscard]] Result<traffic::Table> named(traffic::Table table);
   [[nodiscard]] Result<traffic::Table> read_table(MapSource& source);
@@ -82,6 +85,7 @@ class Reader final : public traffic::SnapshotSource {
   std::vector<traffic::EnumName> names_now_;  // of interfaces, once asked for in this snapshot
   OtherPins other_pins_;
   traffic::LedgerOptions options_;
+  traffic::Grouping grouping_;
   std::mutex mutex_;
   std::optional<Open> open_;
 };

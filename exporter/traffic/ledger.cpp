@@ -30,7 +30,9 @@ std::size_t score_counter(const Layout& layout) {
 
 // Few values, and known beforehand: what `other` can be told apart by.
 bool is_kept(const Field& field) {
-  return field.kind == FieldKind::kEnum;
+  constexpr std::size_t kMostGroups = 64;
+  return field.kind == FieldKind::kEnum ||
+         (field.kind == FieldKind::kGroup && field.names.size() <= kMostGroups);
 }
 
 std::shared_ptr<const Layout> layout_of_other(const Layout& layout) {

@@ -79,6 +79,8 @@ struct SavedLabel {
   std::string name;
   FieldKind kind;
   std::uint32_t offset, size;
+  std::uint64_t names;  // of a group, whose numbers mean nothing without: their hash
+  bool kept;            // a cell of other is told apart by it
 };
 struct SavedCounter {
   std::string name;
@@ -112,10 +114,14 @@ SavedPart read_part(Cursor& cursor) {
   if (part.key_size > kMostKeyBytes) cursor.refuse();
   const std::size_t labels = cursor.count(kMostLabels, 1);
   for (std::size_t i = 0; i < labels; ++i) {
-    SavedLabel label{cursor.text(), FieldKind{cursor.number<std::uint8_t>()},
-                     cursor.number<std::uint32_t>(), cursor.number<std::uint32_t>()};
+    SavedLabel label{cursor.text(),
+                     FieldKind{cursor.number<std::uint8_t>()},
+                     cursor.number<std::uint32_t>(),
+                     cursor.number<std::uint32_t>(),
+                     cursor.number<std::uint64_t>(),
+                     cursor.number<std::uint8_t>() != 0};
     if (std::uint64_t{label.offset} + label.size > part.key_size) cursor.refuse();
-    if (label.kind == FieldKind::kEnum) part.cell_size += label.size;
+    if (label.kept) part.cell_size += label.size;
     part.labels.push_back(std::move(label));
   }
   const std::size_t counters = cursor.count(kMostCounters, 1);
@@ -132,10 +138,20 @@ SavedPart read_part(Cursor& cursor) {
   return part;
 }
 
+std::uint64_t hash_of_names(const Field& field) {
+  if (field.kind != FieldKind::kGroup) return 0;
+  std::uint64_t hash = 0xcbf29ce484222325;
+  for (const EnumName& name : field.names)
+    for (const char c : name.name + "\n")
+      hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3;
+  return hash;
+}
+
 bool same_labels(const SavedPart& saved, const Layout& layout) {
   return saved.key_size == layout.key_size &&
          std::ranges::equal(saved.labels, layout.labels, [](const SavedLabel& a, const Field& b) {
-           return a.name == b.name && a.kind == b.kind && a.offset == b.offset && a.size == b.size;
+           return a.name == b.name && a.kind == b.kind && a.offset == b.offset &&
+                  a.size == b.size && a.names == hash_of_names(b);
          });
 }
 
@@ -177,12 +193,12 @@ std::vector<std::byte> key_for_cell(const SavedPart& saved, std::span<const std:
   std::vector<std::byte> key(layout.key_size);
   std::uint32_t in_cell = 0;
   for (const SavedLabel& label : saved.labels) {
-    if (label.kind != FieldKind::kEnum) continue;
+    if (!label.kept) continue;
     const std::uint32_t at = is_cell ? in_cell : label.offset;
     in_cell += label.size;
     const auto field = std::ranges::find(layout.labels, label.name, &Field::name);
-    if (field != layout.labels.end() && field->kind == FieldKind::kEnum &&
-        field->size == label.size)
+    if (field != layout.labels.end() && field->kind == label.kind && field->size == label.size &&
+        hash_of_names(*field) == label.names)
       std::memcpy(key.data() + field->offset, from.data() + at, label.size);
   }
   return key;
@@ -207,6 +223,9 @@ std::vector<std::byte> Ledger::save() const {
       out.number(static_cast<std::uint8_t>(field.kind));
       out.number(field.offset);
       out.number(field.size);
+      out.number(hash_of_names(field));
+      const bool kept = std::ranges::find(part.kept, &field) != part.kept.end();
+      out.number(static_cast<std::uint8_t>(kept));
     }
     out.number(static_cast<std::uint64_t>(width));
     for (const Counter& counter : layout.counters) {

@@ -25,6 +25,7 @@ enum class FieldKind : std::uint8_t {
   kIfname,       // interface number shown by its name, or as a number when it has none
   kFlags,        // names of the bits that are set, the rest as one hexadecimal number
   kString,       // text up to the first NUL
+  kGroup,        // number of a network's name, in host order; names sorted by it
   kOther,        // no bytes: the text "other", for what is no series of its own
   kIpChoice,     // 16 bytes that hold an IPv4 or an IPv6 address, as `choice` says
 };
@@ -51,7 +52,7 @@ struct Field {
   FieldKind kind = FieldKind::kUint;
   std::uint32_t offset = 0;     // bytes from the start of the key
   std::uint32_t size = 0;       // bytes
-  std::vector<EnumName> names;  // kEnum, kFlags; kIfname: by value, as of the snapshot
+  std::vector<EnumName> names;  // kEnum, kFlags; kIfname, kGroup: sorted by value
   FamilyChoice choice{};        // kIpChoice
   bool operator==(const Field&) const = default;
 };

@@ -63,6 +63,7 @@ start_maps() {
 
 start_exporter() {
     printf 'run_dir: %s\nweb: {listen_addresses: ["127.0.0.1:0"]}\n' "$dir/run" >"$dir/exporter.yaml"
+    printf 'networks: {documentation: [192.0.2.0/24, 2001:db8::/32]}\ngroups: {source: both}\n' >>"$dir/exporter.yaml"
     setpriv --reuid 65534 --regid 65534 --clear-groups --no-new-privs --bounding-set=-all \
         "$dir/nfbpf_exporter" --config.file "$dir/exporter.yaml" --path.sysfs "$dir/sys" 2>"$dir/exporter.log" &
     exporter_pid=$!
@@ -94,6 +95,8 @@ assert_value 'nfbpf_overflow_packets_total{direction="in",family="ipv4",reason="
 assert_value 'nfbpf_map_capacity{map="nfbpf_ipv4"}' 1024
 assert_metrics_clean "$url"
 assert_openmetrics "$url"
+assert_value "count($udp) by (source_group)" 1
+assert_value "count(${udp/source=/source_group=\"documentation\",source=})" 1
 assert_no_resets "$udp"
 
 log "detached: down and still serving"

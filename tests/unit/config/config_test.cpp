@@ -54,8 +54,19 @@ const Refused kRefused[] = {
     {"wbe: {}", "f.yaml:1:1: wbe: is no key of this file; did you mean web?"},
     {"elephant: 1",
      "f.yaml:1:1: elephant: is no key of this file; known are pin_dir, run_dir, "
-     "maps, pinned_maps, series_limit, idle_timeout, web.listen_addresses, web.telemetry_path, "
-     "web.compression, log.level, log.format"},
+     "maps, pinned_maps, series_limit, idle_timeout, networks, networks_file, groups, "
+     "web.listen_addresses, web.telemetry_path, web.compression, log.level, log.format"},
+    {"networks: {a: [10.0.0.0/8], b: [10.0.0.0/8]}",
+     "f.yaml:1:33: networks.b[0]: network 10.0.0.0/8 is called \"b\" and \"a\"; leave one out"},
+    {"networks: {a: [10.0.0.0/40]}",
+     "f.yaml:1:16: networks.a[0]: \"10.0.0.0/40\" has no length from 0 to 32"},
+    {"networks: {a: 10.0.0.0/8}",
+     "f.yaml:1:15: networks.a: has \"10.0.0.0/8\", allowed is a list such as [10.0.0.0/8, "
+     "2001:db8::/32]"},
+    {"networks_file: /nonexistent",
+     "f.yaml:1:16: networks_file: /nonexistent: No such file or directory"},
+    {"groups: {source: all}",
+     "f.yaml:1:18: groups.source: has \"all\", allowed is address, group or both"},
     {"series_limit: 0",
      "f.yaml:1:15: series_limit: has \"0\", allowed is a whole number from 1 to 10000000"},
     {"series_limit: -3",
