@@ -13,12 +13,16 @@ namespace nfbpf::loader {
 namespace fs = std::filesystem;
 namespace {
 
+// Linux 5.10 wants a value to fit in one kmalloc(), so there are many of a page each; they lie one
+// behind the other all the same.
+constexpr std::uint32_t kPage = 4096;
+
 Result<UniqueFd> make_map(bpf_map_type type, const char* name, std::uint32_t value_size,
-                          const bpf_map_create_opts* options) {
-  UniqueFd fd(bpf_map_create(type, name, sizeof(std::uint32_t), value_size, 1, options));
+                          const bpf_map_create_opts* options, std::uint32_t entries = 1) {
+  UniqueFd fd(bpf_map_create(type, name, sizeof(std::uint32_t), value_size, entries, options));
   if (!fd) {
-    return fail_errno(
-        errno, "make map " + std::string(name) + " of " + std::to_string(value_size) + " bytes");
+    return fail_errno(errno, "make map " + std::string(name) + " of " +
+                                 std::to_string(std::uint64_t{value_size} * entries) + " bytes");
   }
   return fd;
 }
@@ -55,7 +59,8 @@ Result<void> make_series_pins(const fs::path& pin_dir, std::uint32_t series_byte
   const fs::path series = pin_dir / NFBPF_PIN_SERIES;
   if (is_pinned(series)) return let_write(series, readers);
   LIBBPF_OPTS(bpf_map_create_opts, mappable, .map_flags = BPF_F_MMAPABLE);
-  const auto map = make_map(BPF_MAP_TYPE_ARRAY, "nfbpf_series", series_bytes, &mappable);
+  const auto map = make_map(BPF_MAP_TYPE_ARRAY, "nfbpf_series", kPage, &mappable,
+                            (series_bytes + kPage - 1) / kPage);
   if (!map) return tl::unexpected(map.error());
   return pin(*map, series, readers, undo);
 }

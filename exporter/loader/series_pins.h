@@ -13,7 +13,7 @@ namespace nfbpf::loader {
 inline constexpr std::uint32_t kSeriesBytesDefault = 16U << 20;
 
 // What the exporter keeps in the kernel so that it outlives the exporter, and what it waits with:
-//   series       an array of one value of `series_bytes`, to be mapped: what its series stand at
+//   series       an array of `series_bytes` in all, to be mapped: what its series stand at
 //   fence        a map of maps with one place. The kernel returns from an update of it when every
 //                program that was running has ended (maybe_wait_bpf_programs of
 //                kernel/bpf/syscall.c), which is how one without privilege waits for that

@@ -18,13 +18,13 @@ Result<PinMemory> PinMemory::map(const std::filesystem::path& pin) {
   std::uint32_t length = sizeof(info);
   if (bpf_obj_get_info_by_fd(fd.get(), &info, &length) != 0)
     return fail_errno(errno, pin.string() + ": cannot ask for the map's shape");
-  if (info.type != BPF_MAP_TYPE_ARRAY || info.max_entries != 1 ||
-      (info.map_flags & BPF_F_MMAPABLE) == 0)
-    return fail(pin.string() +
-                ": is no array of one value that can be mapped; detach and attach again");
-  void* at = ::mmap(nullptr, info.value_size, PROT_READ | PROT_WRITE, MAP_SHARED, fd.get(), 0);
+  if (info.type != BPF_MAP_TYPE_ARRAY || (info.map_flags & BPF_F_MMAPABLE) == 0)
+    return fail(pin.string() + ": is no array that can be mapped; detach and attach again");
+  // kernel/bpf/arraymap.c pads each value to 8 bytes.
+  const std::size_t size = (std::size_t{info.value_size} + 7) / 8 * 8 * info.max_entries;
+  void* at = ::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd.get(), 0);
   if (at == MAP_FAILED) return fail_errno(errno, pin.string() + ": cannot map its memory");
-  return PinMemory({static_cast<std::byte*>(at), info.value_size});
+  return PinMemory({static_cast<std::byte*>(at), size});
 }
 
 PinMemory::~PinMemory() {

@@ -10,7 +10,7 @@
 
 namespace nfbpf::reader {
 
-// The one value of a pinned array, mapped into our memory: what is written there is in the kernel
+// The values of a pinned array, mapped into our memory: what is written there is in the kernel
 // at once, outlives us, and is not there after a reboot. The pin must be writable for us and the
 // map made with BPF_F_MMAPABLE.
 class PinMemory {
@@ -26,7 +26,7 @@ class PinMemory {
   PinMemory& operator=(const PinMemory&) = delete;
   ~PinMemory();
 
-  // As long as the value, and aligned to a page.
+  // One value behind the other, aligned to a page.
   [[nodiscard]] std::span<std::byte> bytes() const { return bytes_; }
 
  private:
