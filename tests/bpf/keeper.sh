@@ -128,3 +128,41 @@ assert_eq "packets" "$sent" "$(sum_of "$work/after" packets)"
 assert_eq "a second exporter" 1 "$(
     setpriv --reuid $group --regid $group --clear-groups timeout 3 "$work/nfbpf_exporter" \
         --config.file "$work/exporter.yaml" 2>&1 | grep -c 'another nfbpf_exporter keeps these series' || true)"
+
+step "a million spoofed pairs at the default limit"
+kill -KILL $exporter
+wait $exporter 2>/dev/null || true
+ns left nfbpf-load --pin-dir "$pins" --run-dir "$run" detach >/dev/null
+ns left nfbpf-load --pin-dir "$pins" --run-dir "$run" attach --datapath netfilter-link --hooks out \
+    --families ipv4 --group $group >/dev/null
+printf 'run_dir: %s\nidle_timeout: 15s\nweb: {listen_addresses: ["127.0.0.1:0"]}\n' "$run" >"$work/exporter.yaml"
+start_exporter
+scrape "$work/after"
+read -r sent bytes < <(ns left nfbpf-traffic flood --to 10.1.0.2 --count 500000 --cpu 0,1)
+scrape "$work/after"
+assert_eq "packets" "$sent" "$(sum_of "$work/after" packets)"
+assert_eq "bytes" "$bytes" "$(sum_of "$work/after" bytes)"
+series=$(grep -c '^nfbpf_source_destination_packets_total{' "$work/after")
+[ "$series" -le 10001 ] || fail "$series series, the limit is 10,000 and one of other"
+echo "   series: $series"
+assert_ge "in other, of a million" 500000 \
+    "$(awk '/^nfbpf_(source_destination_packets_total{.*source="other"|overflow_packets)/ { sum += $2 } END { printf "%d", sum }' "$work/after")"
+assert_eq "says so" 1 "$(sed -n 's/^nfbpf_series_over_limit{family="nfbpf_source_destination"} //p' "$work/after")"
+rss=$(awk '/VmHWM/ { print $2 }' /proc/$exporter/status)
+[ "$rss" -le 65536 ] || fail "the exporter took $rss kB"
+echo "   peak RSS: $rss kB"
+for ((i = 0; i < 300; i++)); do
+    scrape "$work/after"
+    rows=$(sed -n 's/^nfbpf_map_entries{map="nfbpf_ipv4"} //p' "$work/after")
+    [ "$rows" != 0 ] || break
+    sleep 0.2
+done
+assert_eq "rows afterwards" 0 "$rows"
+for ((i = 0; i < 300; i++)); do
+    scrape "$work/after"
+    series=$(grep -c '^nfbpf_source_destination_packets_total{' "$work/after")
+    [ "$series" != 1 ] || break
+    sleep 0.2
+done
+assert_eq "series when all are idle: other" 1 "$series"
+assert_eq "packets" "$sent" "$(sum_of "$work/after" packets)"
