@@ -42,7 +42,10 @@ Reader::Reader(Paths paths, std::unique_ptr<MapOpener> opener, InterfaceNames in
       grouping_(std::move(grouping)) {}
 
 std::shared_ptr<const traffic::Snapshot> Reader::take() {
+  const auto came = std::chrono::steady_clock::now();
   const std::lock_guard lock(mutex_);
+  if (auto last = last_.lock(); last && last_began_ >= came) return last;
+  last_began_ = std::chrono::steady_clock::now();
   auto snapshot = std::make_shared<traffic::Snapshot>();
   snapshot->time = std::chrono::system_clock::now();
   names_now_.clear();
@@ -54,6 +57,7 @@ std::shared_ptr<const traffic::Snapshot> Reader::take() {
     snapshot->unaccounted = traffic::unaccounted(*totals, snapshot->tables);
   if (!other_pins_.none())
     snapshot->collections.push_back(timed(kPinsCollector, [&] { return collect_pins(*snapshot); }));
+  last_ = snapshot;
   return snapshot;
 }
 
@@ -72,7 +76,7 @@ Reader::Step Reader::follow_manifest() {
 
 Result<void> Reader::tick(double now) {
   const std::lock_guard lock(mutex_);
-  if (!open_ || open_->stamp != stamp()) return {};  // the next snapshot will see to that
+  if (!follow_manifest()) return {};  // the next snapshot says why
   auto ok = open_->keeper->tick(now, [this] { return open_->stamp == stamp(); });
   // What went wrong half-way is in memory alone: begin again from what was saved.
   if (!ok) open_.reset();

@@ -3,6 +3,7 @@
 
 #include <sys/stat.h>
 
+#include <chrono>
 #include <filesystem>
 #include <memory>
 #include <mutex>
@@ -39,7 +40,8 @@ class Reader final : public traffic::SnapshotSource {
          std::vector<OtherPin> other_pins = {}, traffic::LedgerOptions options = {},
          traffic::Grouping grouping = {});
 
-  // Threads that come while a read is under way wait for it and then take their own.
+  // One read serves all threads that came before it began; those that come while one is under way
+  // wait for the next.
   [[nodiscard]] std::shared_ptr<const traffic::Snapshot> take() override;
 
   // Housekeeping, every second or so; see Keeper. `now` in seconds since the machine started.
@@ -87,6 +89,9 @@ class Reader final : public traffic::SnapshotSource {
   traffic::LedgerOptions options_;
   traffic::Grouping grouping_;
   std::mutex mutex_;
+  // The snapshot that was taken last, while somebody still renders it, and when its read began.
+  std::weak_ptr<const traffic::Snapshot> last_;
+  std::chrono::steady_clock::time_point last_began_{};
   std::optional<Open> open_;
 };
 

@@ -90,7 +90,7 @@ std::size_t Ledger::row_limit() const {
 }
 
 // The series of each live row.
-Ledger::Assignment Ledger::assign(std::span<const Table> live) const {
+Ledger::Assignment Ledger::assign(const LiveTables& live) const {
   Assignment assignment(states_.size());
   for (std::size_t p = 0; p < states_.size(); ++p) {
     assignment[p].resize(live[p].rows(), kUnlisted);
@@ -179,7 +179,7 @@ bool Ledger::drop_vanished(const Assignment& assignment) {
 }
 
 // While everything fits, what is met first becomes a series at once.
-bool Ledger::list_new(std::span<const Table> live, Assignment& assignment) {
+bool Ledger::list_new(const LiveTables& live, Assignment& assignment) {
   const std::size_t fresh = in_all(assignment, kUnlisted);
   if (over_ || fresh == 0) return false;
   if (series() + fresh > row_limit()) {
@@ -220,7 +220,7 @@ Table Ledger::other_table(PartState& part, const Table& live,
   return other;
 }
 
-Ledger::Shown Ledger::show(std::span<const Table> live) {
+Ledger::Shown Ledger::show(const LiveTables& live) {
   Shown shown;
   auto assignment = assign(live);
   if (drop_vanished(assignment)) {
@@ -250,7 +250,7 @@ Ledger::Shown Ledger::show(std::span<const Table> live) {
   return shown;
 }
 
-void Ledger::note_activity(std::span<const Table> live, const Assignment& assignment, double now) {
+void Ledger::note_activity(const LiveTables& live, const Assignment& assignment, double now) {
   for (std::size_t p = 0; p < states_.size(); ++p) {
     PartState& part = states_[p];
     for (std::size_t row = 0; row < assignment[p].size(); ++row) {
@@ -270,7 +270,7 @@ void Ledger::note_activity(std::span<const Table> live, const Assignment& assign
 }
 
 // The busiest of the rows that are no series, the least of them first.
-std::vector<Ledger::Candidate> Ledger::candidates(std::span<const Table> live,
+std::vector<Ledger::Candidate> Ledger::candidates(const LiveTables& live,
                                                   const Assignment& assignment) const {
   const auto busier = [](const Candidate& a, const Candidate& b) { return a.score > b.score; };
   std::priority_queue<Candidate, std::vector<Candidate>, decltype(busier)> best(busier);
@@ -289,7 +289,7 @@ std::vector<Ledger::Candidate> Ledger::candidates(std::span<const Table> live,
   return result;
 }
 
-void Ledger::enter(const Candidate& candidate, std::span<const Table> live) {
+void Ledger::enter(const Candidate& candidate, const LiveTables& live) {
   PartState& part = states_[candidate.part];
   const std::size_t width = part.layout->counters.size();
   const auto key = live[candidate.part].key(candidate.row);
@@ -304,7 +304,7 @@ void Ledger::enter(const Candidate& candidate, std::span<const Table> live) {
     if (!part.gauges[i]) last[i] -= std::min(last[i], values[i]);
 }
 
-bool Ledger::rank(std::span<const Table> live, double now) {
+bool Ledger::rank(const LiveTables& live, double now) {
   auto assignment = assign(live);
   bool changed = drop_vanished(assignment);
   if (changed) assignment = assign(live);
@@ -367,7 +367,7 @@ bool Ledger::rank(std::span<const Table> live, double now) {
   return changed || was_over != over_;
 }
 
-void Ledger::drain(std::span<const Table> rows, double now) {
+void Ledger::drain(const LiveTables& rows, double now) {
   for (std::size_t p = 0; p < states_.size(); ++p) {
     PartState& part = states_[p];
     const std::size_t width = part.layout->counters.size();
@@ -396,7 +396,7 @@ void Ledger::drain(std::span<const Table> rows, double now) {
   }
 }
 
-void Ledger::undrain(std::span<const Table> rows) {
+void Ledger::undrain(const LiveTables& rows) {
   for (std::size_t p = 0; p < states_.size(); ++p) {
     PartState& part = states_[p];
     const std::size_t width = part.layout->counters.size();

@@ -13,6 +13,21 @@
 
 namespace nfbpf::traffic {
 
+// Tables as they were read, which are not copied: they must outlive this.
+class LiveTables {
+ public:
+  LiveTables() = default;
+  // NOLINTNEXTLINE(google-explicit-constructor): a list of tables is one
+  LiveTables(const std::vector<Table>& tables) {
+    for (const Table& table : tables) add(table);
+  }
+  void add(const Table& table) { tables_.push_back(&table); }
+  const Table& operator[](std::size_t i) const { return *tables_[i]; }
+
+ private:
+  std::vector<const Table*> tables_;
+};
+
 struct LedgerOptions {
   // Series that one metric family may have, of rows; what is in no row is in `other`.
   std::uint32_t series_limit = 10'000;
@@ -55,17 +70,17 @@ class Ledger {
     bool changed = false;       // save() before anybody sees it
   };
   // `live`: one table for each part, in the same order and of the same layout.
-  [[nodiscard]] Shown show(std::span<const Table> live);
+  [[nodiscard]] Shown show(const LiveTables& live);
 
   // To be called on a clock, not by those who read: who is shown does not depend on them. True if
   // anything changed.
-  bool rank(std::span<const Table> live, double now);
+  bool rank(const LiveTables& live, double now);
 
   // Rows that will be taken out of their maps: they count no more, and what they have stays.
-  void drain(std::span<const Table> rows, double now);
+  void drain(const LiveTables& rows, double now);
   // The reverse, for rows that are there and that this ledger has not met: their series go on from
   // where they stand.
-  void undrain(std::span<const Table> rows);
+  void undrain(const LiveTables& rows);
 
   void set_options(LedgerOptions options) { options_ = options; }
 
@@ -118,19 +133,18 @@ class Ledger {
   };
   using Assignment = std::vector<std::vector<std::uint32_t>>;  // by part and live row
 
-  [[nodiscard]] Assignment assign(std::span<const Table> live) const;
+  [[nodiscard]] Assignment assign(const LiveTables& live) const;
   [[nodiscard]] std::size_t cell_of(PartState& part, std::span<const std::byte> key);
   static void add(PartState& part, std::uint64_t* to, std::span<const std::uint64_t> values,
                   std::uint64_t factor);
   std::uint32_t list(PartState& part, std::span<const std::byte> key);
-  void enter(const Candidate& candidate, std::span<const Table> live);
+  void enter(const Candidate& candidate, const LiveTables& live);
   bool drop_vanished(const Assignment& assignment);
-  bool list_new(std::span<const Table> live, Assignment& assignment);
+  bool list_new(const LiveTables& live, Assignment& assignment);
   void remove(const std::vector<std::vector<bool>>& leaving, bool keep);
   std::vector<std::vector<bool>> nobody_leaves() const;
-  std::vector<Candidate> candidates(std::span<const Table> live,
-                                    const Assignment& assignment) const;
-  void note_activity(std::span<const Table> live, const Assignment& assignment, double now);
+  std::vector<Candidate> candidates(const LiveTables& live, const Assignment& assignment) const;
+  void note_activity(const LiveTables& live, const Assignment& assignment, double now);
   Table other_table(PartState& part, const Table& live, const std::vector<std::uint32_t>& numbers,
                     bool& changed);
 

@@ -24,13 +24,13 @@ Ledgers::Ledgers(const std::vector<LedgerPart>& parts, LedgerOptions options) {
   }
 }
 
-std::vector<Table> Ledgers::of(const One& one, std::span<const Table> all) {
-  std::vector<Table> tables;
-  for (const std::size_t i : one.tables) tables.push_back(all[i]);
+LiveTables Ledgers::of(const One& one, const LiveTables& all) {
+  LiveTables tables;
+  for (const std::size_t i : one.tables) tables.add(all[i]);
   return tables;
 }
 
-Ledger::Shown Ledgers::show(std::span<const Table> live) {
+Ledger::Shown Ledgers::show(const LiveTables& live) {
   Ledger::Shown shown;
   for (One& one : all_) {
     auto of_one = one.ledger.show(of(one, live));
@@ -40,13 +40,13 @@ Ledger::Shown Ledgers::show(std::span<const Table> live) {
   return shown;
 }
 
-bool Ledgers::rank(std::span<const Table> live, double now) {
+bool Ledgers::rank(const LiveTables& live, double now) {
   bool changed = false;
   for (One& one : all_) changed |= one.ledger.rank(of(one, live), now);
   return changed;
 }
 
-void Ledgers::drain(std::span<const Table> rows, double now) {
+void Ledgers::drain(const LiveTables& rows, double now) {
   for (One& one : all_) one.ledger.drain(of(one, rows), now);
 }
 

@@ -19,9 +19,9 @@ class Ledgers {
  public:
   Ledgers(const std::vector<LedgerPart>& parts, LedgerOptions options);
 
-  [[nodiscard]] Ledger::Shown show(std::span<const Table> live);
-  bool rank(std::span<const Table> live, double now);
-  void drain(std::span<const Table> rows, double now);
+  [[nodiscard]] Ledger::Shown show(const LiveTables& live);
+  bool rank(const LiveTables& live, double now);
+  void drain(const LiveTables& rows, double now);
   void set_options(LedgerOptions options);
 
   // Whether rank() has anything to choose.
@@ -38,7 +38,7 @@ class Ledgers {
     std::vector<std::size_t> tables;  // of all, those that are its parts
     Ledger ledger;
   };
-  [[nodiscard]] static std::vector<Table> of(const One& one, std::span<const Table> all);
+  [[nodiscard]] static LiveTables of(const One& one, const LiveTables& all);
 
   std::vector<One> all_;
 };

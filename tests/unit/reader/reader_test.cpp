@@ -4,8 +4,10 @@
 #include <gtest/gtest.h>
 
 #include <cerrno>
+#include <chrono>
 #include <fstream>
 #include <nlohmann/json.hpp>
+#include <thread>
 
 #include "folder.h"
 #include "tables.h"
@@ -22,6 +24,8 @@ struct World {
   int opens = 0;
   int failing_reads = 0;  // reads that fail before reads work again
   int other_opens = 0;
+  int reads = 0;
+  std::chrono::milliseconds read_time{0};
   std::uint64_t packets = 1;
   std::string skip;  // map that cannot be shown
   std::string unwanted;
@@ -37,6 +41,8 @@ class FakeSource final : public MapSource {
   }
   [[nodiscard]] const traffic::Layout& layout() const override { return layout_; }
   [[nodiscard]] Result<traffic::Table> read() override {
+    ++world_.reads;
+    std::this_thread::sleep_for(world_.read_time);
     if (world_.failing_reads > 0) {
       --world_.failing_reads;
       return fail_errno(EIO, "map " + layout_.map);
@@ -157,6 +163,20 @@ TEST_F(ReaderTest, LosesSightOfWhatIsDetached) {
   (void)reader_.take();
   fs::remove(run_.path() / "state.json");
   EXPECT_FALSE(reader_.take()->complete());
+}
+
+// Slow reads, so that threads come while one is under way.
+TEST_F(ReaderTest, OneReadServesAllWhoCameBeforeIt) {
+  load();
+  (void)reader_.take();
+  world_.reads = 0;
+  world_.read_time = std::chrono::milliseconds(50);
+  std::vector<std::thread> threads;
+  std::vector<std::shared_ptr<const traffic::Snapshot>> snapshots(12);
+  for (auto& snapshot : snapshots) threads.emplace_back([&] { snapshot = reader_.take(); });
+  for (auto& thread : threads) thread.join();
+  for (const auto& snapshot : snapshots) EXPECT_TRUE(snapshot->complete());
+  EXPECT_LE(world_.reads, 2 * 6) << "two maps; the first who comes and then the rest";
 }
 
 TEST_F(ReaderTest, SkipsAMapThatCannotBeShownAndGoesOn) {
