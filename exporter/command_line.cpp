@@ -12,6 +12,7 @@ namespace {
 struct Flags {
   std::string config_file;
   bool config_check = false;
+  bool cardinality = false;
   std::vector<std::string> listen_addresses;
   std::string telemetry_path;
   std::string sysfs = "/sys";
@@ -25,6 +26,8 @@ void add_flags(CLI::App& app, Flags& flags, const std::string& version) {
   app.add_option("--config.file", flags.config_file, "YAML configuration; flags win over it");
   app.add_flag("--config.check", flags.config_check,
                "Check flags and configuration, say what is wrong, and end");
+  app.add_flag("--cardinality", flags.cardinality,
+               "Print how many series each set of labels would give now, and end");
   app.add_option("--web.listen-address", flags.listen_addresses,
                  std::string("Address to listen on, such as ") + http::kAddressesAllowed +
                      "; repeatable [" + config::kDefaultListenAddress + "]")
@@ -84,6 +87,7 @@ Result<Settings> settings_of(const Flags& flags) {
   }
   settings.sysfs = flags.sysfs;
   settings.procfs = flags.procfs;
+  settings.cardinality = flags.cardinality;
   return settings;
 }
 

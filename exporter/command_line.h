@@ -15,6 +15,7 @@ struct Settings {
   config::Config config;
   std::filesystem::path sysfs = "/sys";
   std::filesystem::path procfs = "/proc";
+  bool cardinality = false;  // print that and end
 };
 
 // Either settings to run with, or that the command line has been answered (--help, --version,

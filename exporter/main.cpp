@@ -24,6 +24,7 @@
 #include "logging.h"
 #include "reader/pinned_map.h"
 #include "reader/reader.h"
+#include "traffic/cardinality.h"
 
 namespace nfbpf {
 namespace {
@@ -63,7 +64,21 @@ std::string landing_page(const std::string& telemetry_path) {
          "\">Metrics</a></p>\n</body>\n</html>\n";
 }
 
-std::vector<http::Route> routes(exposition::MetricsPage& page, const std::string& telemetry_path) {
+// A line for each set of labels: how many series, of which family, by which labels.
+Result<std::string> cardinality_text(reader::Reader& reader) {
+  const auto live = reader.live();
+  if (!live) return tl::unexpected(live.error());
+  std::string text;
+  for (const auto& [family, labels, series] : traffic::label_set_sizes(*live)) {
+    std::string names;
+    for (const std::string& label : labels) names += (names.empty() ? "" : ",") + label;
+    text += std::to_string(series) + "\t" + family + "\t" + names + "\n";
+  }
+  return text;
+}
+
+std::vector<http::Route> routes(exposition::MetricsPage& page, reader::Reader& reader,
+                                const std::string& telemetry_path) {
   static const exposition::TextDialect text;
   static const exposition::OpenMetricsDialect open;
   const auto metrics = [&page](const http::Request& request) {
@@ -85,7 +100,16 @@ std::vector<http::Route> routes(exposition::MetricsPage& page, const std::string
     return ok ? http::Response::text(200, "ready\n")
               : http::Response::text(503, "not ready: " + ok.error().what + "\n");
   };
-  return {{telemetry_path, metrics}, {"/", landing}, {"/-/healthy", healthy}, {"/-/ready", ready}};
+  const auto cardinality = [&reader](const http::Request&) {
+    const auto lines = cardinality_text(reader);
+    return lines ? http::Response::text(200, *lines)
+                 : http::Response::text(503, lines.error().what + "\n");
+  };
+  return {{telemetry_path, metrics},
+          {"/", landing},
+          {"/-/healthy", healthy},
+          {"/-/ready", ready},
+          {"/debug/cardinality", cardinality}};
 }
 
 std::vector<reader::OtherPin> other_pins(const config::Config& config) {
@@ -127,7 +151,7 @@ Result<void> serve_until_signal(const Settings& settings, const sigset_t& signal
 
   const auto server =
       http::Server::start({.addresses = config.listen_addresses, .compress = config.compression},
-                          routes(page, config.telemetry_path));
+                          routes(page, reader, config.telemetry_path));
   if (!server) return tl::unexpected(server.error());
   for (const auto& address : (*server)->addresses())
     spdlog::info("listening on {}", address.text());
@@ -142,6 +166,19 @@ Result<void> serve_until_signal(const Settings& settings, const sigset_t& signal
   return {};
 }
 
+// Beside an exporter that runs: only looks.
+Result<void> print_cardinality(const Settings& settings) {
+  const auto& config = settings.config;
+  reader::Reader reader({config.run_dir, settings.sysfs, config.pin_dir},
+                        std::make_unique<reader::PinOpener>(config.pin_dir, config.maps),
+                        reader::own_interface_names, {}, config.series,
+                        {config.networks, config.groups}, true);
+  const auto text = cardinality_text(reader);
+  if (!text) return tl::unexpected(text.error());
+  std::fputs(text->c_str(), stdout);
+  return {};
+}
+
 int run(int argc, char** argv) {
   const sigset_t signals = block_end_signals();
   const auto command = read_command_line(argc, argv, version_text());
@@ -152,6 +189,11 @@ int run(int argc, char** argv) {
   if (!command->settings) return command->exit_status;
 
   set_up_logging(command->settings->config.log_level, command->settings->config.log_format);
+  if (command->settings->cardinality) {
+    const auto ok = print_cardinality(*command->settings);
+    if (!ok) std::fprintf(stderr, "nfbpf_exporter: %s\n", ok.error().what.c_str());
+    return ok ? 0 : 1;
+  }
   spdlog::info("starting {}", version_text());
   if (auto ok = serve_until_signal(*command->settings, signals); !ok) {
     spdlog::error("{}", ok.error().what);

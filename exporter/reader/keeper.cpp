@@ -39,9 +39,10 @@ Keeper::Keeper(Places places, std::vector<Part> parts, traffic::LedgerOptions op
       ledgers_(ledger_parts(parts_), options) {}
 
 Result<std::unique_ptr<Keeper>> Keeper::open(const Places& places, std::vector<Part> parts,
-                                             traffic::LedgerOptions options,
+                                             traffic::LedgerOptions options, bool looks_only,
                                              std::unique_ptr<Epoch> epoch) {
   std::unique_ptr<Keeper> keeper(new Keeper(places, std::move(parts), options));
+  if (looks_only) return keeper;
   auto memory = PinMemory::map(places.pin_dir / NFBPF_PIN_SERIES);
   if (!memory) {
     const int code = memory.error().code;

@@ -39,9 +39,13 @@ class Keeper {
   };
   // Without a series pin, or without the right to write it, nothing outlives us and no row is taken
   // out. `epoch` is for tests; without one that of `pin_dir` is taken.
+  // `looks_only`: takes no part in any of it, because another process does.
   static Result<std::unique_ptr<Keeper>> open(const Places& places, std::vector<Part> parts,
-                                              traffic::LedgerOptions options,
+                                              traffic::LedgerOptions options, bool looks_only,
                                               std::unique_ptr<Epoch> epoch = nullptr);
+
+  // The rows that are in the maps.
+  Result<std::vector<traffic::Table>> live();
 
   // What is to be shown; saved before it is returned.
   [[nodiscard]] Result<std::vector<traffic::Table>> show();
@@ -62,7 +66,6 @@ class Keeper {
 
   Keeper(Places places, std::vector<Part> parts, traffic::LedgerOptions options);
   Result<void> remember(std::unique_ptr<Epoch> epoch);
-  Result<std::vector<traffic::Table>> live();
   Result<void> save(std::uint64_t note);
   Result<void> drain(double now);
   Result<void> empty(std::uint32_t buffer);

@@ -33,13 +33,14 @@ traffic::Collection timed(const char* name, Collect collect) {
 
 Reader::Reader(Paths paths, std::unique_ptr<MapOpener> opener, InterfaceNames interface_names,
                std::vector<OtherPin> other_pins, traffic::LedgerOptions options,
-               traffic::Grouping grouping)
+               traffic::Grouping grouping, bool looks_only)
     : paths_(std::move(paths)),
       opener_(std::move(opener)),
       interface_names_(std::move(interface_names)),
       other_pins_(std::move(other_pins)),
       options_(options),
-      grouping_(std::move(grouping)) {}
+      grouping_(std::move(grouping)),
+      looks_only_(looks_only) {}
 
 std::shared_ptr<const traffic::Snapshot> Reader::take() {
   const auto came = std::chrono::steady_clock::now();
@@ -72,6 +73,12 @@ Reader::Step Reader::follow_manifest() {
   if (open_ && now && open_->stamp == now) return {};
   open_.reset();
   return open_all();
+}
+
+Result<std::vector<traffic::Table>> Reader::live() {
+  const std::lock_guard lock(mutex_);
+  if (auto step = follow_manifest(); !step) return tl::unexpected(step.error().error);
+  return open_->keeper->live();
 }
 
 Result<void> Reader::tick(double now) {
@@ -111,7 +118,7 @@ Reader::Step Reader::open_all() {
   }
   auto keeper =
       Keeper::open({paths_.pin_dir.empty() ? manifest->pin_dir : paths_.pin_dir, paths_.run_dir},
-                   std::move(parts), options_);
+                   std::move(parts), options_, looks_only_);
   if (!keeper) return tl::unexpected(Failure{ErrorClass::kOpen, std::move(keeper.error())});
   opening.keeper = std::move(*keeper);
   add_unknown_labels(opening);

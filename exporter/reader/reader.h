@@ -38,11 +38,14 @@ class Reader final : public traffic::SnapshotSource {
   Reader(Paths paths, std::unique_ptr<MapOpener> opener,
          InterfaceNames interface_names = own_interface_names,
          std::vector<OtherPin> other_pins = {}, traffic::LedgerOptions options = {},
-         traffic::Grouping grouping = {});
+         traffic::Grouping grouping = {}, bool looks_only = false);
 
   // One read serves all threads that came before it began; those that come while one is under way
   // wait for the next.
   [[nodiscard]] std::shared_ptr<const traffic::Snapshot> take() override;
+
+  // The rows that are in the maps now, of which some may be no series.
+  [[nodiscard]] Result<std::vector<traffic::Table>> live();
 
   // Housekeeping, every second or so; see Keeper. `now` in seconds since the machine started.
   Result<void> tick(double now);
@@ -88,6 +91,7 @@ class Reader final : public traffic::SnapshotSource {
   OtherPins other_pins_;
   traffic::LedgerOptions options_;
   traffic::Grouping grouping_;
+  bool looks_only_;
   std::mutex mutex_;
   // The snapshot that was taken last, while somebody still renders it, and when its read began.
   std::weak_ptr<const traffic::Snapshot> last_;

@@ -125,6 +125,16 @@ for ((i = 0; i < 200; i++)); do
 done
 assert_eq "rows" 0 "$rows"
 assert_eq "packets" "$sent" "$(sum_of "$work/after" packets)"
+lines() { grep -c "nfbpf_source_destination" "$1" || true; }
+curl -sf "${url%/metrics}/debug/cardinality" >"$work/sizes"
+assert_eq "sets of labels, by the page" 15 "$(lines "$work/sizes")"
+ns left nfbpf-traffic flood --to 10.1.0.2 --count 30 >/dev/null
+setpriv --reuid $group --regid $group --clear-groups "$work/nfbpf_exporter" --config.file "$work/exporter.yaml" \
+    --cardinality >"$work/sizes"
+assert_eq "sets of labels, beside an exporter that runs" 15 "$(lines "$work/sizes")"
+assert_eq "series of sources alone" "30	nfbpf_source_destination	source" "$(grep 'destination	source$' "$work/sizes")"
+sent=$((sent + 30))
+scrape "$work/after"
 assert_eq "a second exporter" 1 "$(
     setpriv --reuid $group --regid $group --clear-groups timeout 3 "$work/nfbpf_exporter" \
         --config.file "$work/exporter.yaml" 2>&1 | grep -c 'another nfbpf_exporter keeps these series' || true)"
