@@ -39,18 +39,19 @@ std::string version_text() {
          ", compiler: " + compiler + ")";
 }
 
-// Signals that end the process are taken by one call, wait_for_end(). Blocked before any thread
-// starts, so that every thread has them blocked.
-sigset_t block_end_signals() {
+// Signals that end the process or reload are taken by one call, wait_for_signal(). Blocked before
+// any thread starts, so that every thread has them blocked.
+sigset_t block_signals() {
   sigset_t signals;
   sigemptyset(&signals);
   sigaddset(&signals, SIGTERM);
   sigaddset(&signals, SIGINT);
+  sigaddset(&signals, SIGHUP);
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);
   return signals;
 }
 
-int wait_for_end(const sigset_t& signals) {
+int wait_for_signal(const sigset_t& signals) {
   int signal = 0;
   sigwait(&signals, &signal);
   return signal;
@@ -141,13 +142,60 @@ void keep_house(reader::Reader& reader, const std::stop_token& stop) {
   }
 }
 
-Result<void> serve_until_signal(const Settings& settings, const sigset_t& signals) {
+double since_epoch() {
+  const std::chrono::duration<double> now = std::chrono::system_clock::now().time_since_epoch();
+  return now.count();
+}
+
+// All or nothing: with an error the configuration of before applies.
+class Reloading {
+ public:
+  Reloading(int argc, const char* const* argv, reader::Reader& reader,
+            exposition::MetricsPage& page, config::Config running)
+      : argc_(argc), argv_(argv), reader_(reader), page_(page), running_(std::move(running)) {
+    page_.note_reload(true, since_epoch());
+  }
+
+  void reload() {
+    const auto ok = try_to();
+    page_.note_reload(ok.has_value(), since_epoch());
+    if (ok)
+      spdlog::info("configuration reloaded");
+    else
+      spdlog::error("configuration not reloaded, the one of before applies: {}", ok.error().what);
+  }
+
+ private:
+  Result<void> try_to() {
+    auto command = read_command_line(argc_, argv_, version_text());
+    if (!command) return tl::unexpected(command.error());
+    const config::Config& config = command->settings->config;
+    if (config.listen_addresses != running_.listen_addresses ||
+        config.telemetry_path != running_.telemetry_path ||
+        config.compression != running_.compression || config.run_dir != running_.run_dir)
+      return fail("web.* and run_dir apply from a start on; restart, or put them back");
+    set_up_logging(config.log_level, config.log_format);
+    reader_.reconfigure(std::make_unique<reader::PinOpener>(config.pin_dir, config.maps),
+                        other_pins(config), config.series, {config.networks, config.groups});
+    return {};
+  }
+
+  int argc_;
+  const char* const* argv_;
+  reader::Reader& reader_;
+  exposition::MetricsPage& page_;
+  config::Config running_;
+};
+
+Result<void> serve_until_signal(const Settings& settings, const sigset_t& signals, int argc,
+                                const char* const* argv) {
   const auto& config = settings.config;
   reader::Reader reader({config.run_dir, settings.sysfs, config.pin_dir},
                         std::make_unique<reader::PinOpener>(config.pin_dir, config.maps),
                         reader::own_interface_names, other_pins(config), config.series,
                         {config.networks, config.groups});
   exposition::MetricsPage page(reader, build(), settings.procfs);
+  Reloading reloading(argc, argv, reader, page, config);
 
   const auto server =
       http::Server::start({.addresses = config.listen_addresses, .compress = config.compression},
@@ -161,7 +209,8 @@ Result<void> serve_until_signal(const Settings& settings, const sigset_t& signal
   const std::jthread housekeeping(
       [&reader](const std::stop_token& stop) { keep_house(reader, stop); });
 
-  const int signal = wait_for_end(signals);
+  int signal = 0;
+  while ((signal = wait_for_signal(signals)) == SIGHUP) reloading.reload();
   spdlog::info("ending on {}", signal == SIGINT ? "SIGINT" : "SIGTERM");
   return {};
 }
@@ -180,7 +229,7 @@ Result<void> print_cardinality(const Settings& settings) {
 }
 
 int run(int argc, char** argv) {
-  const sigset_t signals = block_end_signals();
+  const sigset_t signals = block_signals();
   const auto command = read_command_line(argc, argv, version_text());
   if (!command) {
     std::fprintf(stderr, "nfbpf_exporter: %s\n", command.error().what.c_str());
@@ -195,7 +244,7 @@ int run(int argc, char** argv) {
     return ok ? 0 : 1;
   }
   spdlog::info("starting {}", version_text());
-  if (auto ok = serve_until_signal(*command->settings, signals); !ok) {
+  if (auto ok = serve_until_signal(*command->settings, signals, argc, argv); !ok) {
     spdlog::error("{}", ok.error().what);
     return 1;
   }

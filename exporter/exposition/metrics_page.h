@@ -23,6 +23,9 @@ class MetricsPage {
   // series.
   void write(Sink& sink, const Dialect& dialect);
 
+  // That the configuration was read at that time (seconds since the epoch), or could not be.
+  void note_reload(bool successful, double at) { self_.note_reload(successful, at); }
+
   // Whether a snapshot taken now is complete; else why not. Logs like write().
   [[nodiscard]] Result<void> ready();
 

@@ -24,6 +24,8 @@ using prometheus::MetricFamily;
 constexpr std::string_view kNames[] = {
     "nfbpf_accountable",
     "nfbpf_build_info",
+    "nfbpf_config_last_reload_success_timestamp_seconds",
+    "nfbpf_config_last_reload_successful",
     "nfbpf_datapath_info",
     "nfbpf_map_capacity",
     "nfbpf_map_drained_rows_total",
@@ -231,12 +233,27 @@ class SelfMetrics::Registered {
               {"revision", build.revision},
               {"compiler", build.compiler}})
         .Set(1);
+    successful_ = &prometheus::BuildGauge()
+                       .Name("nfbpf_config_last_reload_successful")
+                       .Help("Whether the configuration could be read when it was to be, last.")
+                       .Register(registry_)
+                       .Add({});
+    succeeded_at_ = &prometheus::BuildGauge()
+                         .Name("nfbpf_config_last_reload_success_timestamp_seconds")
+                         .Help("When the configuration was read that applies, since unix epoch.")
+                         .Register(registry_)
+                         .Add({});
     auto& errors = prometheus::BuildCounter()
                        .Name("nfbpf_scrape_errors_total")
                        .Help("Failed collections by what was wrong; the log has the particulars.")
                        .Register(registry_);
     for (const char* reason : traffic::kErrorClassNames)
       errors_.push_back(&errors.Add({{"reason", reason}}));
+  }
+
+  void note_reload(bool successful, double at) {
+    successful_->Set(successful ? 1 : 0);
+    if (successful) succeeded_at_->Set(at);
   }
 
   std::vector<MetricFamily> collect(const traffic::Snapshot& snapshot) {
@@ -253,11 +270,17 @@ class SelfMetrics::Registered {
   prometheus::Registry registry_;
   ProcessMetrics process_;
   std::vector<prometheus::Counter*> errors_;
+  prometheus::Gauge* successful_ = nullptr;
+  prometheus::Gauge* succeeded_at_ = nullptr;
 };
 
 SelfMetrics::SelfMetrics(const Build& build, std::filesystem::path procfs)
     : registered_(std::make_unique<Registered>(build, std::move(procfs))) {}
 SelfMetrics::~SelfMetrics() = default;
+
+void SelfMetrics::note_reload(bool successful, double at) {
+  registered_->note_reload(successful, at);
+}
 
 std::span<const std::string_view> SelfMetrics::names() {
   return kNames;

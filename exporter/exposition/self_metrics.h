@@ -37,6 +37,9 @@ class SelfMetrics {
   SelfMetrics& operator=(const SelfMetrics&) = delete;
   ~SelfMetrics();
 
+  // A reload that failed leaves the time of the last that did not.
+  void note_reload(bool successful, double at);
+
   // Every name that render() may ever give.
   [[nodiscard]] static std::span<const std::string_view> names();
 

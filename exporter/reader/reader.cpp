@@ -75,6 +75,17 @@ Reader::Step Reader::follow_manifest() {
   return open_all();
 }
 
+void Reader::reconfigure(std::unique_ptr<MapOpener> opener, std::vector<OtherPin> other_pins,
+                         traffic::LedgerOptions options, traffic::Grouping grouping) {
+  const std::lock_guard lock(mutex_);
+  open_.reset();
+  last_.reset();
+  opener_ = std::move(opener);
+  other_pins_ = OtherPins(std::move(other_pins));
+  options_ = options;
+  grouping_ = std::move(grouping);
+}
+
 Result<std::vector<traffic::Table>> Reader::live() {
   const std::lock_guard lock(mutex_);
   if (auto step = follow_manifest(); !step) return tl::unexpected(step.error().error);

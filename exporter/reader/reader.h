@@ -44,6 +44,11 @@ class Reader final : public traffic::SnapshotSource {
   // wait for the next.
   [[nodiscard]] std::shared_ptr<const traffic::Snapshot> take() override;
 
+  // Another configuration from the next snapshot on. What the series stand at goes with it where it
+  // is kept; labels that are others begin anew, and what the old ones had is in `other`.
+  void reconfigure(std::unique_ptr<MapOpener> opener, std::vector<OtherPin> other_pins,
+                   traffic::LedgerOptions options, traffic::Grouping grouping);
+
   // The rows that are in the maps now, of which some may be no series.
   [[nodiscard]] Result<std::vector<traffic::Table>> live();
 

@@ -99,6 +99,22 @@ assert_value "count($udp) by (source_group)" 1
 assert_value "count(${udp/source=/source_group=\"documentation\",source=})" 1
 assert_no_resets "$udp"
 
+log "a reload: all or nothing, and no series falls"
+before=$(curl -fsS "$url" | sed -n 's/^nfbpf_config_last_reload_success_timestamp_seconds //p')
+cp "$dir/exporter.yaml" "$dir/good.yaml"
+echo 'series_limit: 0' >>"$dir/exporter.yaml"
+kill -HUP "$exporter_pid"
+assert_value nfbpf_config_last_reload_successful 0
+assert_value "$udp > bool 0" 1
+grep -q 'configuration not reloaded.*exporter.yaml:[0-9]*:[0-9]*: series_limit: has .*0.*allowed is a whole number' "$dir/exporter.log" ||
+    die "the log does not say why: $(tail -3 "$dir/exporter.log")"
+{ cat "$dir/good.yaml"; echo 'series_limit: 5000'; } >"$dir/exporter.yaml"
+kill -HUP "$exporter_pid"
+assert_value nfbpf_config_last_reload_successful 1
+assert_value 'nfbpf_series_limit{family="nfbpf_source_destination"}' 5000
+assert_value "nfbpf_config_last_reload_success_timestamp_seconds > bool $before" 1
+assert_no_resets "$udp"
+
 log "detached: down and still serving"
 kill "$maps_pid"; wait "$maps_pid" || true
 maps_pid=
