@@ -108,15 +108,21 @@ Result<std::vector<traffic::Table>> Keeper::live() {
 }
 
 Result<void> Keeper::save(std::uint64_t note) {
-  if (!memory_) return {};
-  return traffic::StateStore(memory_->bytes()).save(note, ledgers_.save());
+  if (!memory_) {
+    unsaved_ = false;
+    return {};
+  }
+  if (auto ok = traffic::StateStore(memory_->bytes()).save(note, ledgers_.save()); !ok) return ok;
+  unsaved_ = false;
+  return {};
 }
 
 Result<std::vector<traffic::Table>> Keeper::show() {
   const auto tables = live();
   if (!tables) return tl::unexpected(tables.error());
   auto shown = ledgers_.show(*tables);
-  if (shown.changed)
+  unsaved_ |= shown.changed;
+  if (unsaved_)
     if (auto ok = save(kNothingToEmpty); !ok) return tl::unexpected(ok.error());
   return std::move(shown.tables);
 }

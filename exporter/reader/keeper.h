@@ -83,6 +83,7 @@ class Keeper {
   std::optional<std::uint32_t> undrained_;
   double drained_at_ = 0, ranked_at_ = 0;
   bool ticked_ = false;
+  bool unsaved_ = false;  // something changed that could not be saved
   std::vector<traffic::MapFill> maps_;
   traffic::Keeping keeping_;
 };

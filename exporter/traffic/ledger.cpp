@@ -163,13 +163,18 @@ void Ledger::remove(const std::vector<std::vector<bool>>& leaving, bool keep) {
 }
 
 // Of a map whose rows others take out: a series without its row is gone, with what it counted. Its
-// offset is what it had before it entered, which is in `other` already.
+// offset is below 0 then: what it had before it entered, which is in `other` already. One above 0
+// is what was drained while the map was a buffer, and stays.
 bool Ledger::drop_vanished(const Assignment& assignment) {
   auto leaving = nobody_leaves();
   bool any = false;
   for (std::size_t p = 0; p < states_.size(); ++p) {
     if (states_[p].drained) continue;
-    leaving[p].assign(leaving[p].size(), true);
+    const std::size_t width = states_[p].layout->counters.size();
+    for (std::size_t n = 0; n < leaving[p].size(); ++n) {
+      const std::uint64_t offset = states_[p].series.offsets[n * width + states_[p].score_counter];
+      leaving[p][n] = static_cast<std::int64_t>(offset) <= 0;
+    }
     for (const std::uint32_t number : assignment[p])
       if (number != kUnlisted) leaving[p][number] = false;
     any |= std::ranges::find(leaving[p], true) != leaving[p].end();

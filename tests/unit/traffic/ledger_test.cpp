@@ -322,6 +322,19 @@ TEST(Ledger, OtherDoesNotFallWhenOthersTakeRowsOut) {
   EXPECT_EQ(other_packets(shown), 52U);
 }
 
+TEST(Ledger, WhatWasDrainedOutlivesTheBuffer) {
+  Ledger buffer({{kIpv4Layout, true}}, {5, 900});
+  const std::vector<Table> rows_of_it{table_of(kIpv4Layout, rows({{1, 100}}))};
+  (void)buffer.show(rows_of_it);
+  buffer.drain(rows_of_it, 1);
+  Ledger map({{kIpv4Layout, false}}, {5, 900});
+  ASSERT_TRUE(map.restore(buffer.save()));
+  const std::vector<Table> empty{table_of(kIpv4Layout, {})};
+  EXPECT_EQ(packets(map.show(empty).tables, 1), 100U);
+  (void)map.rank(empty, 2000);
+  EXPECT_EQ(other_packets(map.show(empty).tables), 100U);
+}
+
 TEST(Ledger, OtherIsOfTheSameFamiliesAsTheRows) {
   auto l = ledger(1);
   (void)l.show(tables_of({rows({{1, 10}}), {}}));
