@@ -7,6 +7,11 @@
 # shellcheck source=tests/bpf/lib.sh
 . "$(dirname "$0")/lib.sh"
 
+# shellcheck source=scripts/lib.sh
+. "$repo/scripts/lib.sh"
+# shellcheck source=tests/e2e/prometheus.sh
+. "$repo/tests/e2e/prometheus.sh"
+
 for tool in curl setpriv; do
     command -v $tool >/dev/null || skip "needs $tool"
 done
@@ -25,6 +30,7 @@ fi
 
 exporter='' url=''
 end() {
+    prometheus_stop
     [ -z "$exporter" ] || kill -KILL "$exporter" 2>/dev/null || true
     touch "$work/done"
     wait 2>/dev/null || true
@@ -35,6 +41,11 @@ chmod 755 "$work"
 install -m 755 "$build/exporter/nfbpf_exporter" "$work/nfbpf_exporter"
 printf 'run_dir: %s\nseries_limit: %s\nidle_timeout: 10s\nweb: {listen_addresses: ["127.0.0.1:0"]}\n' \
     "$run" $limit >"$work/exporter.yaml"
+
+# Prometheus looks for the exporter where it was, so from the second start on it has the same port.
+keep_port() {
+    sed -i "s/127.0.0.1:0/$(url_target "$url")/" "$work/exporter.yaml"
+}
 
 start_exporter() {
     local try
@@ -84,6 +95,8 @@ step "$kills kills under traffic of 3,000 pairs, $limit of them series"
 sender 0 flood --count 3000 --cpu 0 &
 sender 1 udp --count 20000 --cpu 1 &
 start_exporter
+keep_port
+prometheus_start "$url"
 scrape "$work/before"
 drains=0
 for ((i = 0; i < kills; i++)); do
@@ -111,6 +124,11 @@ scrape "$work/after"
 assert_eq "packets sent = packets shown" "$sent" "$(sum_of "$work/after" packets)"
 assert_eq "bytes" "$bytes" "$(sum_of "$work/after" bytes)"
 assert_ge "buffers emptied" 1 $drains
+for metric in source_destination_packets source_destination_bytes; do
+    assert_value "max(resets(nfbpf_${metric}_total[1h]))" 0
+done
+assert_value 'sum({__name__=~"nfbpf_(source_destination|overflow|filtered)_packets_total"})' "$sent"
+prometheus_stop
 series=$(grep -c '^nfbpf_source_destination_packets_total{' "$work/after")
 [ "$series" -le $((limit + 2)) ] || fail "$series series, the limit is $limit"
 echo "   series: $series"
@@ -137,7 +155,7 @@ sent=$((sent + 30))
 scrape "$work/after"
 assert_eq "a second exporter" 1 "$(
     setpriv --reuid $group --regid $group --clear-groups timeout 3 "$work/nfbpf_exporter" \
-        --config.file "$work/exporter.yaml" 2>&1 | grep -c 'another nfbpf_exporter keeps these series' || true)"
+        --config.file "$work/exporter.yaml" --web.listen-address 127.0.0.1:0 2>&1 | grep -c 'another nfbpf_exporter keeps these series' || true)"
 
 step "a million spoofed pairs at the default limit"
 kill -KILL $exporter
