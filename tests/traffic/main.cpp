@@ -40,6 +40,7 @@ struct Load {
   unsigned gso_segment = 0;  // UDP_SEGMENT: bytes per segment, 0 for none
   std::vector<int> cpus;     // one thread on each; none: one thread anywhere
   std::string type = "request";
+  std::uint64_t sources = 0;  // of a flood: so many, in turn; 0: each packet has its own
 };
 
 [[noreturn]] void die(const std::string& what) {
@@ -239,7 +240,8 @@ std::uint64_t send_spoofed(const Address& to, const Load& load, std::size_t thre
   reinterpret_cast<sockaddr_in*>(&target.storage)->sin_port = 0;
   Spoofed packet(to, load.payload);
   for (std::uint64_t i = 0; i < load.count;) {
-    const auto& bytes = packet.from(static_cast<std::uint32_t>(thread * load.count + i));
+    const std::uint64_t source = load.sources == 0 ? thread * load.count + i : i % load.sources;
+    const auto& bytes = packet.from(static_cast<std::uint32_t>(source));
     if (::sendto(fd.get(), bytes.data(), bytes.size(), 0,
                  reinterpret_cast<const sockaddr*>(&target.storage), to.length) >= 0) {
       ++i;
@@ -321,8 +323,8 @@ int main(int argc, char** argv) {
                   "let the kernel cut the payload (UDP_SEGMENT)");
   CLI::App* icmp = app.add_subcommand("icmp", "ICMP or ICMPv6 echo messages from a raw socket");
   icmp->add_option("--type", load.type)->check(CLI::IsMember({"request", "reply"}));
-  const CLI::App* flood =
-      app.add_subcommand("flood", "UDP, each packet from another spoofed source");
+  CLI::App* flood = app.add_subcommand("flood", "UDP, each packet from another spoofed source");
+  flood->add_option("--sources", load.sources, "so many sources, in turn");
   CLI::App* tcp = app.add_subcommand("tcp", "one connection, --count writes of --payload bytes");
   CLI::App* sink = app.add_subcommand("sink", "takes one connection at --to and reads it");
   for (CLI::App* stream : {tcp, sink}) stream->add_option("--port", load.port);
