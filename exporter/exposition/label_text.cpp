@@ -268,7 +268,7 @@ void write_field(Page& page, const Field& field, std::span<const std::byte> key)
     case FieldKind::kString:
       return write_string(page, key.subspan(field.offset, field.size));
     case FieldKind::kOther:
-      return page.text("other");
+      return write_label_value(page, field.names.empty() ? "other" : field.names[0].name);
     case FieldKind::kIpChoice:
       return write_chosen_ip(page, field, key);
   }

@@ -29,26 +29,66 @@ std::size_t score_counter(const Layout& layout) {
 }
 
 // Few values, and known beforehand: what `other` can be told apart by.
-bool is_kept(const Field& field) {
+bool has_few_values(const Field& field) {
   constexpr std::size_t kMostGroups = 64;
   return field.kind == FieldKind::kEnum ||
          (field.kind == FieldKind::kGroup && field.names.size() <= kMostGroups);
 }
 
+// Where every label is such a one, a cell would be called what a row is.
+bool is_kept(const Layout& layout, const Field& field) {
+  return has_few_values(field) && !std::ranges::all_of(layout.labels, has_few_values);
+}
+
+// What a folded label reads: a text that no row of it can have, or there would be a series twice.
+std::string word_for_other(const Field& field) {
+  switch (field.kind) {
+    case FieldKind::kString:  // longer than its field
+      return field.size < 5 ? "other" : "other" + std::string(field.size - 4, '.');
+    case FieldKind::kIfname:  // longer than IFNAMSIZ lets a name be
+      return "other interfaces";
+    case FieldKind::kEnum:  // no enumerator
+      return "(other)";
+    case FieldKind::kFlags:  // a list does not end so
+      return "other|";
+    default:
+      return "other";
+  }
+}
+
+// Gauges are left out, and what stood behind them moves up.
+void leave_gauges_out(Layout& layout) {
+  std::vector<std::uint32_t> moved;  // by old index
+  std::uint32_t next = 0;
+  for (const Counter& counter : layout.counters) {
+    moved.push_back(next);
+    next += counter.type == MetricType::kGauge ? 0 : 1;
+  }
+  for (Histogram& histogram : layout.histograms) {
+    histogram.first_slot = moved[histogram.first_slot];
+    histogram.sum = moved[histogram.sum];
+  }
+  std::erase_if(layout.counters, [](const Counter& c) { return c.type == MetricType::kGauge; });
+}
+
+// Labels by name, whatever order the key has them in: those of IPv4 and of IPv6 are then the same.
 std::shared_ptr<const Layout> layout_of_other(const Layout& layout) {
   auto other = std::make_shared<Layout>(layout);
+  std::ranges::sort(other->labels, {}, &Field::name);
   other->key_size = 0;
   for (Field& field : other->labels) {
-    if (is_kept(field)) {
+    if (is_kept(layout, field)) {
       field.offset = other->key_size;
       other->key_size += field.size;
     } else {
-      field = {field.name, FieldKind::kOther, 0, 0, {}, {}};
+      field = {field.name, FieldKind::kOther, 0, 0, {{0, word_for_other(field)}}, {}};
     }
   }
-  std::erase_if(other->counters, [](const Counter& c) { return c.type == MetricType::kGauge; });
+  leave_gauges_out(*other);
   return other;
 }
+
+constexpr std::size_t kMostCells = 1024;
 
 std::size_t in_all(std::span<const std::vector<std::uint32_t>> assignment, std::uint32_t number) {
   std::size_t count = 0;
@@ -69,7 +109,8 @@ Ledger::PartState::PartState(const LedgerPart& part)
   for (const Counter& counter : layout->counters)
     gauges.push_back(counter.type == MetricType::kGauge);
   for (const Field& field : layout->labels)
-    if (is_kept(field)) kept.push_back(&field);
+    if (is_kept(*layout, field)) kept.push_back(&field);
+  std::ranges::sort(kept, {}, &Field::name);
 }
 
 Ledger::Ledger(std::vector<LedgerPart> parts, LedgerOptions options)
@@ -108,6 +149,9 @@ std::size_t Ledger::cell_of(PartState& part, std::span<const std::byte> key) {
     const auto bytes = key.subspan(field->offset, field->size);
     cell.insert(cell.end(), bytes.begin(), bytes.end());
   }
+  // An enum may have any number in it: from so many cells on the rest shares that of zeros.
+  if (part.cells.index.size() >= kMostCells && !part.cells.index.find(cell))
+    std::ranges::fill(cell, std::byte{0});
   const auto [number, fresh] = part.cells.index.find_or_add(cell);
   if (fresh) {
     part.cells.offsets.resize(part.cells.offsets.size() + part.layout->counters.size(), 0);
@@ -148,6 +192,7 @@ void Ledger::remove(const std::vector<std::vector<bool>>& leaving, bool keep) {
     for (std::size_t n = 0; n < leaving[p].size(); ++n) {
       const std::span<const std::uint64_t> offsets(part.series.offsets.data() + n * width, width);
       const auto key = part.series.index.key(n);
+      if (leaving[p][n]) part.left[std::vector<std::byte>(key.begin(), key.end())] = ranked_at_;
       if (leaving[p][n] && keep) {
         const std::size_t cell = cell_of(part, key);
         add(part, part.cells.offsets.data() + cell * width, offsets, 1);
@@ -187,7 +232,11 @@ bool Ledger::drop_vanished(const Assignment& assignment) {
 bool Ledger::list_new(const LiveTables& live, Assignment& assignment) {
   const std::size_t fresh = in_all(assignment, kUnlisted);
   if (over_ || fresh == 0) return false;
-  if (series() + fresh > row_limit()) {
+  bool back_too_soon = false;
+  for (std::size_t p = 0; p < states_.size(); ++p)
+    for (std::size_t row = 0; row < assignment[p].size() && !states_[p].left.empty(); ++row)
+      back_too_soon |= assignment[p][row] == kUnlisted && left_lately(states_[p], live[p].key(row));
+  if (back_too_soon || series() + fresh > row_limit()) {
     over_ = true;
     return true;
   }
@@ -282,7 +331,7 @@ std::vector<Ledger::Candidate> Ledger::candidates(const LiveTables& live,
   const std::size_t most = row_limit();
   for (std::uint32_t p = 0; p < states_.size(); ++p) {
     for (std::uint32_t row = 0; row < assignment[p].size(); ++row) {
-      if (assignment[p][row] != kUnlisted) continue;
+      if (assignment[p][row] != kUnlisted || left_lately(states_[p], live[p].key(row))) continue;
       const std::uint64_t score = live[p].values(row)[states_[p].score_counter];
       if (best.size() == most && score <= best.top().score) continue;
       best.push({score, p, row});
@@ -309,7 +358,16 @@ void Ledger::enter(const Candidate& candidate, const LiveTables& live) {
     if (!part.gauges[i]) last[i] -= std::min(last[i], values[i]);
 }
 
+bool Ledger::left_lately(const PartState& part, std::span<const std::byte> key) {
+  return !part.left.empty() && part.left.contains(std::vector<std::byte>(key.begin(), key.end()));
+}
+
 bool Ledger::rank(const LiveTables& live, double now) {
+  ranked_at_ = now;
+  for (PartState& part : states_)
+    std::erase_if(part.left, [&](const auto& one) {
+      return now - one.second >= kAwaySeconds || now < one.second;
+    });
   auto assignment = assign(live);
   bool changed = drop_vanished(assignment);
   if (changed) assignment = assign(live);

@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <span>
 #include <vector>
@@ -98,6 +99,8 @@ class Ledger {
 
  private:
   static constexpr std::uint32_t kUnlisted = 0xffffffff;
+  // Who left stays away for so long: Prometheus looks back five minutes at the most.
+  static constexpr double kAwaySeconds = 300;
 
   // Rows with counters that are kept here: series of a part, or cells of its `other`.
   struct Rows {
@@ -120,7 +123,10 @@ class Ledger {
     std::vector<bool> gauges;        // by counter
     std::vector<const Field*> kept;  // labels that a cell has
     Rows series, cells;
-    std::vector<Activity> activity;             // by series
+    std::vector<Activity> activity;  // by series
+    // Keys that left lately, and when. One that came back between two looks of a reader would be a
+    // series that fell.
+    std::map<std::vector<std::byte>, double> left;
     std::vector<std::uint64_t> cell_live_sums;  // of maps whose rows may vanish: when last shown
   };
   struct Candidate {
@@ -144,6 +150,7 @@ class Ledger {
   void remove(const std::vector<std::vector<bool>>& leaving, bool keep);
   std::vector<std::vector<bool>> nobody_leaves() const;
   std::vector<Candidate> candidates(const LiveTables& live, const Assignment& assignment) const;
+  [[nodiscard]] static bool left_lately(const PartState& part, std::span<const std::byte> key);
   void note_activity(const LiveTables& live, const Assignment& assignment, double now);
   Table other_table(PartState& part, const Table& live, const std::vector<std::uint32_t>& numbers,
                     bool& changed);
@@ -152,6 +159,7 @@ class Ledger {
   LedgerOptions options_;
   std::vector<PartState> states_;
   bool over_ = false;
+  double ranked_at_ = 0;
 };
 
 }  // namespace nfbpf::traffic

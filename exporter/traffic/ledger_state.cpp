@@ -190,16 +190,19 @@ std::vector<std::uint64_t> placed(std::span<const std::uint64_t> numbers,
 // cell's key has them alone, one behind the other.
 std::vector<std::byte> key_for_cell(const SavedPart& saved, std::span<const std::byte> from,
                                     bool is_cell, const Layout& layout) {
+  std::vector<const SavedLabel*> kept;
+  for (const SavedLabel& label : saved.labels)
+    if (label.kept) kept.push_back(&label);
+  std::ranges::sort(kept, {}, &SavedLabel::name);
   std::vector<std::byte> key(layout.key_size);
   std::uint32_t in_cell = 0;
-  for (const SavedLabel& label : saved.labels) {
-    if (!label.kept) continue;
-    const std::uint32_t at = is_cell ? in_cell : label.offset;
-    in_cell += label.size;
-    const auto field = std::ranges::find(layout.labels, label.name, &Field::name);
-    if (field != layout.labels.end() && field->kind == label.kind && field->size == label.size &&
-        hash_of_names(*field) == label.names)
-      std::memcpy(key.data() + field->offset, from.data() + at, label.size);
+  for (const SavedLabel* label : kept) {
+    const std::uint32_t at = is_cell ? in_cell : label->offset;
+    in_cell += label->size;
+    const auto field = std::ranges::find(layout.labels, label->name, &Field::name);
+    if (field != layout.labels.end() && field->kind == label->kind && field->size == label->size &&
+        hash_of_names(*field) == label->names)
+      std::memcpy(key.data() + field->offset, from.data() + at, label->size);
   }
   return key;
 }

@@ -11,6 +11,7 @@
 #include <random>
 #include <string>
 
+#include "tables.h"
 #include "traffic/families.h"
 
 namespace nfbpf::traffic {
@@ -333,6 +334,97 @@ TEST(Ledger, WhatWasDrainedOutlivesTheBuffer) {
   EXPECT_EQ(packets(map.show(empty).tables, 1), 100U);
   (void)map.rank(empty, 2000);
   EXPECT_EQ(other_packets(map.show(empty).tables), 100U);
+}
+
+// The built-in keys have their labels in another order each: see abi/nfbpf.h.
+TEST(Ledger, OtherOfBothFamiliesIsOneAndWhole) {
+  const auto ipv4 = std::make_shared<const Layout>(test::ipv4_layout());
+  const auto ipv6 = std::make_shared<const Layout>(test::ipv6_layout());
+  Ledger l({{ipv4, true}, {ipv6, true}}, {2, 900});
+  std::vector<Table> live{Table(ipv4, 1024), Table(ipv6, 1024)};
+  for (const char* source : {"10.0.0.1", "10.0.0.2", "10.0.0.3"})
+    test::add(live[0], test::ipv4_key(2, 6, source, "192.0.2.1"), {1, 100});
+  for (const char* source : {"fd00::1", "fd00::2"})
+    test::add(live[1], test::ipv6_key(2, 17, source, "fd00::9"), {10, 1000});
+  const auto shown = l.show(live);
+  const auto set = FamilySet::build(shown.tables);
+  EXPECT_TRUE(set.rejected().empty()) << set.rejected()[0].why;
+  std::uint64_t sum = 0;
+  std::size_t series = 0;
+  for (const Part& part : set.families()[1].parts) {
+    for (std::size_t row = 0; row < part.view->table->rows(); ++row, ++series)
+      sum += part.view->table->values(row)[part.index];
+  }
+  EXPECT_EQ(sum, 23U);
+  EXPECT_EQ(series, 1U) << "one cell, of the direction that both have";
+}
+
+TEST(Ledger, GaugesBeforeAHistogramAreLeftOutOfOther) {
+  auto layout = std::make_shared<Layout>(*kIpv4Layout);
+  layout->counters = {{"open", 0, 8, Unit::kCount, MetricType::kGauge},
+                      {"", 8, 8, Unit::kCount, MetricType::kHistogram},
+                      {"", 16, 8, Unit::kCount, MetricType::kHistogram},
+                      {"", 24, 8, Unit::kCount, MetricType::kHistogram}};
+  layout->histograms = {{"size", 1, 3, {10}}};
+  Ledger l({{layout, true}}, {1, 900});
+  std::vector<Table> live{Table(layout, 1024)};
+  for (std::uint32_t i = 0; i < 2; ++i) {
+    const Key key{1, 6, 0, i};
+    std::ranges::copy(std::array<std::uint64_t, 4>{7, 1, 2, 30},
+                      live[0].append(reinterpret_cast<const std::byte*>(&key)).begin());
+  }
+  const auto shown = l.show(live);
+  const Table& other = shown.tables.back();
+  ASSERT_TRUE(is_other(other));
+  EXPECT_EQ(other.layout().histograms[0].first_slot, 0U);
+  EXPECT_EQ(other.layout().histograms[0].sum, 2U);
+  EXPECT_EQ(other.values(0)[2], 60U);
+}
+
+TEST(Ledger, OtherReadsWhatNoRowCan) {
+  auto layout = std::make_shared<Layout>(*kIpv4Layout);
+  layout->labels = {{"comm", FieldKind::kString, 0, 8, {}}};
+  Ledger l({{layout, true}}, {1, 900});
+  const std::vector<Table> live{table_of(layout, rows({{1, 1}, {2, 2}}))};
+  const auto shown = l.show(live);
+  EXPECT_EQ(shown.tables.back().layout().labels[0].names[0].name, "other....");
+}
+
+TEST(Ledger, OtherOfEnumsAloneIsNoRowOfTheirs) {
+  auto layout = std::make_shared<Layout>(*kIpv4Layout);
+  layout->labels = {{"what", FieldKind::kEnum, 4, 4, {{1, "other"}}}};
+  Ledger l({{layout, true}}, {1, 900});
+  const std::vector<Table> live{table_of(layout, rows({{1, 1}, {2, 2}}))};
+  const auto shown = l.show(live);
+  EXPECT_EQ(shown.tables.back().layout().labels[0].names[0].name, "(other)");
+  EXPECT_TRUE(FamilySet::build(shown.tables).rejected().empty());
+  EXPECT_EQ(other_packets(shown.tables), 3U);
+}
+
+TEST(Ledger, CellsAreBounded) {
+  auto layout = std::make_shared<Layout>(*kIpv4Layout);
+  layout->labels = {{"what", FieldKind::kEnum, 4, 4, {}}, {"source", FieldKind::kIpv4, 4, 4, {}}};
+  Ledger l({{layout, true}}, {1, 900});
+  Rows many;
+  for (std::uint32_t i = 1; i <= 5000; ++i) many[{0, 0, 0, i}] = {1, 1};
+  const std::vector<Table> live{table_of(layout, many)};
+  const auto shown = l.show(live);
+  EXPECT_LE(shown.tables.back().rows(), 1025U);
+  EXPECT_EQ(other_packets(shown.tables), 5000U);
+}
+
+TEST(Ledger, WhoLeftStaysAwayForAWhile) {
+  auto l = ledger(1);
+  const auto quiet = tables_of({rows({{1, 10}}), {}});
+  (void)l.show(quiet);
+  const auto loud = tables_of({rows({{1, 10}, {2, 100}}), {}});
+  (void)l.show(loud);
+  (void)l.rank(loud, 10);
+  const auto back = tables_of({rows({{1, 1000}, {2, 100}}), {}});
+  (void)l.rank(back, 20);
+  EXPECT_EQ(packets(l.show(back).tables, 1), ~std::uint64_t{0});
+  (void)l.rank(back, 311);
+  EXPECT_EQ(packets(l.show(back).tables, 1), 0U);
 }
 
 TEST(Ledger, OtherIsOfTheSameFamiliesAsTheRows) {
