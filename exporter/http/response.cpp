@@ -42,6 +42,7 @@ std::string head_of(const Response& response, bool chunked, bool gzip) {
   head += mg_get_response_code_text(nullptr, response.status);
   head += "\r\nContent-Type: " + response.content_type;
   if (response.status == 405) head += "\r\nAllow: GET, HEAD";
+  for (const auto& [name, value] : response.headers) head += "\r\n" + name + ": " + value;
   if (response.negotiated) head += "\r\nVary: Accept, Accept-Encoding";
   if (gzip) head += "\r\nContent-Encoding: gzip";
   if (chunked) head += "\r\nTransfer-Encoding: chunked";

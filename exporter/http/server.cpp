@@ -128,7 +128,8 @@ class Server::Civetweb {
     if (!head && method != "GET")
       return send_response(connection, Response::text(405, "405 only GET and HEAD\n"), false,
                            false);
-    const Request request{header(connection, "Accept"), header(connection, "Accept-Encoding")};
+    const Request request{header(connection, "Accept"), header(connection, "Accept-Encoding"),
+                          info->query_string == nullptr ? "" : info->query_string};
     const Response response = route->answer(request);
     const bool gzip =
         self->compress_ && response.negotiated && accepts_gzip(request.accept_encoding);
@@ -156,8 +157,11 @@ class Server::Civetweb {
 };
 
 Response Response::text(int status, std::string text) {
-  return {status, "text/plain; charset=utf-8",
-          [text = std::move(text)](exposition::Sink& sink) { (void)sink.write(text); }};
+  return {
+      status,
+      "text/plain; charset=utf-8",
+      [text = std::move(text)](exposition::Sink& sink) { (void)sink.write(text); },
+  };
 }
 
 Server::Server(std::unique_ptr<Civetweb> civetweb) : civetweb_(std::move(civetweb)) {}

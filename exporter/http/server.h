@@ -5,6 +5,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/result.h"
@@ -17,9 +18,10 @@ namespace nfbpf::http {
 struct Response {
   int status = 200;
   std::string content_type = "text/plain; charset=utf-8";
-  std::function<void(exposition::Sink&)> body;
+  std::function<void(exposition::Sink&)> body = {};
   // Depends on what the request accepts: is compressed for those who take it, and caches are told.
   bool negotiated = false;
+  std::vector<std::pair<std::string, std::string>> headers = {};  // further ones, name and value
 
   static Response text(int status, std::string text);
 };
@@ -27,6 +29,7 @@ struct Response {
 struct Request {
   std::string accept;           // the Accept header, empty when there is none
   std::string accept_encoding;  // and Accept-Encoding
+  std::string query = {};       // what stands after '?', as it was sent
 };
 
 // A path that is served, for GET and HEAD. Called by many threads at once.
