@@ -4,7 +4,11 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
+#include <memory>
+#include <optional>
+#include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "exposition/label_text.h"
@@ -12,31 +16,81 @@
 namespace nfbpf::exposition {
 namespace {
 
-// The text of a series around its label values, made once per table.
-struct SeriesText {
-  std::string bare;                   // without labels: `name`
-  std::vector<std::string> openings;  // before each value: `name{first="`, `",second="`
+// A label of one byte has few values: each is rendered once and copied from then on.
+class OneByteTexts {
+ public:
+  OneByteTexts(const traffic::Field& field, std::string opening)
+      : field_(field), opening_(std::move(opening)), texts_(256) {}
+
+  const BlockText& of(std::span<const std::byte> key) {
+    BlockText& text = texts_[std::to_integer<std::size_t>(key[field_.offset])];
+    if (text.empty()) text = render(key);
+    return text;
+  }
+
+ private:
+  class StringSink final : public Sink {
+   public:
+    [[nodiscard]] bool write(std::string_view chunk) override {
+      text += chunk;
+      return true;
+    }
+    std::string text;
+  };
+
+  [[nodiscard]] BlockText render(std::span<const std::byte> key) const {
+    StringSink sink;
+    const auto page = std::make_unique<Page>(sink);
+    page->text(opening_);
+    write_field(*page, field_, key);
+    page->flush();
+    return BlockText(sink.text);
+  }
+
+  const traffic::Field& field_;
+  std::string opening_;
+  std::vector<BlockText> texts_;
 };
 
-SeriesText series_text(const std::string& name, const traffic::View& view) {
-  SeriesText text{name, {}};
-  const auto& labels = view.table->layout().labels;
-  for (const std::uint32_t label : view.labels)
-    text.openings.push_back((text.openings.empty() ? name + "{" : "\",") + labels[label].name +
-                            "=\"");
-  return text;
-}
-
-// Up to the last label's value.
-void write_series(Page& page, const SeriesText& text, const traffic::View& view,
-                  std::uint32_t row) {
-  if (text.openings.empty()) page.text(text.bare);
-  const auto& labels = view.table->layout().labels;
-  for (std::size_t i = 0; i < text.openings.size(); ++i) {
-    page.text(text.openings[i]);
-    write_field(page, labels[view.labels[i]], view.table->key(row));
+// Writes the name and labels of a table's series, up to the last label's value.
+class SeriesText {
+ public:
+  SeriesText(const std::string& name, const traffic::View& view) : view_(view), bare_(name) {
+    for (const std::uint32_t number : view.labels) {
+      const traffic::Field& field = view.table->layout().labels[number];
+      const std::string opening = (labels_.empty() ? name + "{" : "\",") + field.name + "=\"";
+      const bool one_byte = field.size == 1 && field.kind != traffic::FieldKind::kIpChoice;
+      labels_.push_back({&field, BlockText(opening), {}});
+      if (one_byte) labels_.back().texts.emplace(field, opening);
+    }
   }
-}
+
+  void write(Page& page, std::uint32_t row) {
+    if (labels_.empty()) page.text(bare_);
+    const auto key = view_.table->key(row);
+    for (auto& [field, opening, texts] : labels_) {
+      if (texts) {
+        page.text(texts->of(key));
+        continue;
+      }
+      page.text(opening);
+      write_field(page, *field, key);
+    }
+  }
+
+  // What follows the last label's value.
+  [[nodiscard]] BlockText closing() const { return BlockText(labels_.empty() ? " " : "\"} "); }
+
+ private:
+  struct Label {
+    const traffic::Field* field;
+    BlockText opening;  // `name{first="`, `",second="`
+    std::optional<OneByteTexts> texts;
+  };
+  const traffic::View& view_;
+  BlockText bare_;
+  std::vector<Label> labels_;
+};
 
 // Nanoseconds are whole, so seconds are exact with nine digits behind the point.
 void write_seconds(Page& page, std::uint64_t nanoseconds) {
@@ -65,11 +119,11 @@ void write_signed_value(Page& page, traffic::Unit unit, std::int64_t value) {
 
 void write_rows(Page& page, const traffic::Family& family, const traffic::Part& part) {
   const traffic::View& view = *part.view;
-  const SeriesText text = series_text(family.name, view);
+  SeriesText text(family.name, view);
   const traffic::Counter& counter = view.table->layout().counters[part.index];
-  const std::string_view closing = text.openings.empty() ? " " : "\"} ";
+  const BlockText closing = text.closing();
   for (const std::uint32_t row : view.rows) {
-    write_series(page, text, view, row);
+    text.write(page, row);
     page.text(closing);
     const std::uint64_t value = view.table->values(row)[part.index];
     if (counter.is_signed)
@@ -95,25 +149,25 @@ std::vector<std::string> bucket_closings(const traffic::Histogram& histogram, bo
 void write_histograms(Page& page, const traffic::Family& family, const traffic::Part& part) {
   const traffic::View& view = *part.view;
   const traffic::Histogram& histogram = view.table->layout().histograms[part.index];
-  const SeriesText bucket = series_text(family.name + "_bucket", view);
-  const SeriesText sum = series_text(family.name + "_sum", view);
-  const SeriesText count = series_text(family.name + "_count", view);
+  SeriesText bucket(family.name + "_bucket", view);
+  SeriesText sum(family.name + "_sum", view);
+  SeriesText count(family.name + "_count", view);
   const auto bounds = bucket_closings(histogram, !view.labels.empty());
-  const std::string_view closing = view.labels.empty() ? " " : "\"} ";
+  const BlockText closing = sum.closing();
   for (const std::uint32_t row : view.rows) {
     const auto values = view.table->values(row);
     std::uint64_t so_far = 0;
     for (std::size_t slot = 0; slot < bounds.size(); ++slot) {
-      write_series(page, bucket, view, row);
+      bucket.write(page, row);
       page.text(bounds[slot]);
       page.number(so_far += values[histogram.first_slot + slot]);
       page.put('\n');
     }
-    write_series(page, sum, view, row);
+    sum.write(page, row);
     page.text(closing);
     write_value(page, histogram.unit, values[histogram.sum]);
     page.put('\n');
-    write_series(page, count, view, row);
+    count.write(page, row);
     page.text(closing);
     page.number(so_far);
     page.put('\n');

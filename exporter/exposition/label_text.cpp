@@ -13,7 +13,7 @@ using traffic::Field;
 using traffic::FieldKind;
 using traffic::host_uint;
 
-constexpr std::size_t kIpv4Text = 15;
+constexpr std::size_t kIpv4Text = 16;  // with a byte to spare for put_ipv4()
 constexpr std::size_t kIpv6Text = 39;
 constexpr std::size_t kGroups = 8;
 constexpr std::size_t kMacBytes = 6;
@@ -30,20 +30,31 @@ constexpr std::array<std::string_view, 256> kProtocols = [] {
   return names;
 }();
 
-char* put_octet(char* at, unsigned octet) {
-  if (octet >= 100) *at++ = static_cast<char>('0' + octet / 100);
-  if (octet >= 10) *at++ = static_cast<char>('0' + octet / 10 % 10);
-  *at++ = static_cast<char>('0' + octet % 10);
-  return at;
-}
-
-char* put_ipv4(char* at, const std::byte* address) {
-  at = put_octet(at, std::to_integer<unsigned>(address[0]));
-  for (int i = 1; i < 4; ++i) {
-    *at++ = '.';
-    at = put_octet(at, std::to_integer<unsigned>(address[i]));
+// "0." to "255.", and how long each is.
+struct Octet {
+  std::array<char, 4> text;
+  std::uint8_t length;
+};
+constexpr std::array<Octet, 256> kOctets = [] {
+  std::array<Octet, 256> octets{};
+  for (unsigned octet = 0; octet < octets.size(); ++octet) {
+    auto& [text, length] = octets[octet];
+    if (octet >= 100) text[length++] = static_cast<char>('0' + octet / 100);
+    if (octet >= 10) text[length++] = static_cast<char>('0' + octet / 10 % 10);
+    text[length++] = static_cast<char>('0' + octet % 10);
+    text[length++] = '.';
   }
-  return at;
+  return octets;
+}();
+
+// Writes up to 16 bytes, of which the last is none of the address.
+char* put_ipv4(char* at, const std::byte* address) {
+  for (int i = 0; i < 4; ++i) {
+    const Octet& octet = kOctets[std::to_integer<std::size_t>(address[i])];
+    std::memcpy(at, octet.text.data(), octet.text.size());
+    at += octet.length;
+  }
+  return at - 1;
 }
 
 // The longest run of two or more zero groups, the first of equals (RFC 5952, 4.2).

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <cstring>
 #include <span>
+#include <string>
 #include <string_view>
 
 namespace nfbpf::exposition {
@@ -19,6 +20,26 @@ class Sink {
   Sink& operator=(const Sink&) = delete;
   virtual ~Sink() = default;
   [[nodiscard]] virtual bool write(std::string_view chunk) = 0;
+};
+
+// Text that is copied often: followed by so many bytes of no meaning that it can be copied in
+// blocks of one size, which the compiler turns into a few moves instead of a call.
+class BlockText {
+ public:
+  static constexpr std::size_t kBlock = 32;
+
+  BlockText() = default;
+  explicit BlockText(std::string_view text) : bytes_(text), size_(text.size()) {
+    bytes_.resize((size_ + kBlock - 1) / kBlock * kBlock);
+  }
+  [[nodiscard]] const char* data() const { return bytes_.data(); }
+  [[nodiscard]] std::size_t size() const { return size_; }
+  [[nodiscard]] bool empty() const { return size_ == 0; }
+  [[nodiscard]] std::string_view view() const { return {bytes_.data(), size_}; }
+
+ private:
+  std::string bytes_;
+  std::size_t size_ = 0;
 };
 
 // Collects text into chunks of one size, so that a page of any length needs this much memory and no
@@ -41,6 +62,16 @@ class Page {
       s.remove_prefix(fits);
     }
     std::memcpy(buffer_.data() + used_, s.data(), s.size());
+    used_ += s.size();
+  }
+
+  void text(const BlockText& s) {
+    constexpr std::size_t kMostBlocks = 8;
+    if (s.size() > kMostBlocks * BlockText::kBlock) return text(s.view());
+    char* at = room(s.size() + BlockText::kBlock);
+    const char* from = s.data();
+    for (std::size_t done = 0; done < s.size(); done += BlockText::kBlock)
+      std::memcpy(at + done, from + done, BlockText::kBlock);
     used_ += s.size();
   }
 
