@@ -8,7 +8,6 @@
 #include <condition_variable>
 #include <csignal>
 #include <cstdio>
-#include <ctime>
 #include <memory>
 #include <mutex>
 #include <stop_token>
@@ -16,6 +15,7 @@
 #include <thread>
 #include <vector>
 
+#include "base/boot_time.h"
 #include "command_line.h"
 #include "exposition/dialect.h"
 #include "exposition/metrics_page.h"
@@ -117,13 +117,6 @@ std::vector<reader::OtherPin> other_pins(const config::Config& config) {
   std::vector<reader::OtherPin> pins;
   for (const auto& [name, path, btf] : config.pinned_maps) pins.push_back({name, path, btf});
   return pins;
-}
-
-// Seconds since the machine started, which the kernel's memory of our series outlives as well.
-double since_boot() {
-  timespec now{};
-  ::clock_gettime(CLOCK_BOOTTIME, &now);
-  return static_cast<double>(now.tv_sec) + static_cast<double>(now.tv_nsec) / 1e9;
 }
 
 // An error is logged when it begins and when it changes, not every second.

@@ -11,6 +11,7 @@
 #include <linux/module.h>
 #include <linux/moduleparam.h>
 #include <linux/sysfs.h>
+#include <linux/timekeeping.h>
 #include <linux/sctp.h>
 #include <linux/udp.h>
 #include <net/ipv6.h>
@@ -183,6 +184,15 @@ static const struct attribute_group hook_group = {
 static struct kobject *program_kobj;
 static struct kobject *hooks_kobj;
 
+/* Since when the totals count; tells a module from the one before, whose totals are gone. */
+static struct timespec64 totals_since;
+
+static ssize_t since_show(struct kobject *kobj, struct kobj_attribute *attr, char *buf)
+{
+	return sysfs_emit(buf, "%lld.%09ld\n", (s64)totals_since.tv_sec, totals_since.tv_nsec);
+}
+static struct kobj_attribute hooks_since = __ATTR_RO(since);
+
 static int hook_show(struct nfbpf_hook *hook)
 {
 	int err;
@@ -212,6 +222,7 @@ static void hooks_hide(void)
 		kobject_put(hook->kobj);
 		hook->kobj = NULL;
 	}
+	sysfs_remove_file(hooks_kobj, &hooks_since.attr);
 	kobject_put(hooks_kobj);
 }
 
@@ -236,6 +247,10 @@ int nfbpf_stats_init(void)
 		err = -ENOMEM;
 		goto err_program_group;
 	}
+	ktime_get_boottime_ts64(&totals_since);
+	err = sysfs_create_file(hooks_kobj, &hooks_since.attr);
+	if (err)
+		goto err_hooks;
 	for (i = 0; i < NFBPF_HOOKS_MAX; i++) {
 		if (!nfbpf_hooks[i].selected)
 			continue;

@@ -23,6 +23,7 @@ using prometheus::MetricFamily;
 
 constexpr std::string_view kNames[] = {
     "nfbpf_accountable",
+    "nfbpf_blind_seconds_total",
     "nfbpf_build_info",
     "nfbpf_config_last_reload_success_timestamp_seconds",
     "nfbpf_config_last_reload_successful",
@@ -136,7 +137,8 @@ void add_series(FromSnapshot& out, const traffic::Snapshot& snapshot) {
 
 void add_origin(FromSnapshot& out, const traffic::Snapshot& snapshot) {
   if (!snapshot.origin) return;
-  const auto& [datapath, program, loaded_at, accountable, sample_every] = *snapshot.origin;
+  const auto& [datapath, program, loaded_at, attached_at, accountable, sample_every] =
+      *snapshot.origin;
   out.gauge("nfbpf_datapath_info", "How packets reach the program, and why it is that way.",
             {{{{"datapath", datapath.name}, {"reason", datapath.reason}}, 1}});
   out.gauge("nfbpf_program_info", "The BPF program that is attached.",
@@ -152,6 +154,11 @@ void add_origin(FromSnapshot& out, const traffic::Snapshot& snapshot) {
             "Whether nfbpf_unaccounted_packets can be told: the module runs the built-in program, "
             "whose maps began with it, on every packet.",
             {{{}, accountable ? 1.0 : 0.0}});
+  if (snapshot.blind_seconds)
+    out.counter("nfbpf_blind_seconds_total",
+                "Time during which nothing was counted, because the module or the links were gone, "
+                "from when they were last seen.",
+                *snapshot.blind_seconds);
   if (sample_every == 0) return;
   out.gauge("nfbpf_sampling_packets",
             "One packet in this many is counted, by chance, as if it were all of them; 1: each is.",

@@ -10,6 +10,7 @@
 #include <string_view>
 
 #include "abi/nfbpf.h"
+#include "base/boot_time.h"
 #include "loader/kernel_module.h"
 #include "loader/netfilter_link.h"
 #include "loader/object.h"
@@ -165,6 +166,7 @@ Result<Manifest> attach_by(const Datapath& datapath, const AttachOptions& option
                   .object = fs::absolute(object_file(options, datapath.entry)),
                   .program = *program,
                   .previous = {},
+                  .attached_at = since_boot(),
                   .choices = options.choices,
                   .maps = object->maps(),
                   .accountable = datapath.name == "kmod" && object->maps_are_new() &&

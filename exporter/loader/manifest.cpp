@@ -163,6 +163,7 @@ nlohmann::json json_of(const Manifest& manifest) {
                        {"program", json_of(manifest.program, manifest.object)},
                        {"choices", json_of(manifest.choices)},
                        {"loaded_at", now.count()},
+                       {"attached_at", manifest.attached_at},
                        {"accountable", manifest.accountable},
                        {"maps", nlohmann::json::array()}};
   if (manifest.previous) {
@@ -228,6 +229,7 @@ Result<Manifest> read_manifest(const fs::path& run_dir) {
     auto choices = choices_of(state.at("choices"));
     if (!choices) return tl::unexpected(choices.error());
     manifest.choices = *choices;
+    manifest.attached_at = state.value("attached_at", 0.0);
     manifest.accountable = state.at("accountable");
     if (state.contains("previous")) {
       const auto& previous = state.at("previous");

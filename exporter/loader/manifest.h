@@ -34,7 +34,8 @@ struct Manifest {
   std::filesystem::path object;
   ProgramInfo program;
   std::optional<PreviousProgram> previous;  // kept for a rollback
-  Choices choices;                          // the next program gets the same
+  double attached_at = 0;  // seconds since the machine started; a swap is no attach
+  Choices choices;         // the next program gets the same
   std::vector<PinnedMap> maps;
   // The module runs the built-in program on every packet, and its maps began with the module: its
   // totals are to be what the maps hold.

@@ -89,4 +89,11 @@ Result<traffic::Table> read_hook_totals(const std::filesystem::path& sysfs) {
   return table;
 }
 
+std::optional<double> hooks_since(const std::filesystem::path& sysfs) {
+  std::ifstream file(sysfs / "module/nfbpf/hooks/since");
+  double since = 0;
+  if (!(file >> since)) return std::nullopt;
+  return since;
+}
+
 }  // namespace nfbpf::reader

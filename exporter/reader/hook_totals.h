@@ -2,6 +2,7 @@
 #pragma once
 
 #include <filesystem>
+#include <optional>
 
 #include "base/result.h"
 #include "traffic/table.h"
@@ -11,5 +12,9 @@ namespace nfbpf::reader {
 // The module's own totals, <sysfs>/module/nfbpf/hooks/<family>_<hook>/{packets,bytes,matched}, as a
 // table of family nfbpf_hook with labels family and hook. No module: an error with code ENOENT.
 [[nodiscard]] Result<traffic::Table> read_hook_totals(const std::filesystem::path& sysfs);
+
+// When the module began to count, seconds since the machine started (CLOCK_BOOTTIME); nothing when
+// it is not there, or is of a release that does not say.
+[[nodiscard]] std::optional<double> hooks_since(const std::filesystem::path& sysfs);
 
 }  // namespace nfbpf::reader

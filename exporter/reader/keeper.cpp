@@ -18,6 +18,9 @@ namespace {
 // The note of a saved state: 0, or 1 + the buffer whose rows are in it and that is to be emptied.
 constexpr std::uint64_t kNothingToEmpty = 0;
 
+// Two copies of it and their heads.
+constexpr std::size_t kContinuityBytes = 2 * traffic::Continuity::kMostBytes + 256;
+
 std::vector<traffic::LedgerPart> ledger_parts(const std::vector<Keeper::Part>& parts) {
   std::vector<traffic::LedgerPart> result;
   for (const Keeper::Part& part : parts)
@@ -54,6 +57,30 @@ Result<std::unique_ptr<Keeper>> Keeper::open(const Places& places, std::vector<P
   return keeper;
 }
 
+traffic::StateStore Keeper::series_store() const {
+  const auto all = memory_->bytes();
+  return traffic::StateStore(all.first(all.size() - std::min(all.size(), kContinuityBytes)));
+}
+
+traffic::StateStore Keeper::continuity_store() const {
+  const auto all = memory_->bytes();
+  return traffic::StateStore(all.last(std::min(all.size(), kContinuityBytes)));
+}
+
+Result<std::optional<traffic::Continuity>> Keeper::continuity() const {
+  if (!memory_) return std::nullopt;
+  const auto saved = continuity_store().load();
+  if (!saved) return tl::unexpected(saved.error());
+  if (!*saved) return std::nullopt;
+  traffic::Continuity continuity;
+  if (auto ok = continuity.restore((*saved)->bytes); !ok) return tl::unexpected(ok.error());
+  return continuity;
+}
+
+Result<void> Keeper::keep(const traffic::Continuity& continuity) {
+  return memory_ ? continuity_store().save(0, continuity.save()) : Result<void>();
+}
+
 // What an earlier keeper left, and what it left undone.
 Result<void> Keeper::remember(std::unique_ptr<Epoch> epoch) {
   const auto folder = places_.run_dir / "btf";
@@ -61,8 +88,7 @@ Result<void> Keeper::remember(std::unique_ptr<Epoch> epoch) {
   if (owner_ && ::flock(owner_.get(), LOCK_EX | LOCK_NB) != 0)
     return fail(folder.string() +
                 ": another nfbpf_exporter keeps these series; one at a time, end the other first");
-  traffic::StateStore store(memory_->bytes());
-  const auto saved = store.load();
+  const auto saved = series_store().load();
   const std::string pin = (places_.pin_dir / NFBPF_PIN_SERIES).string();
   if (!saved) return fail(pin + ": " + saved.error().what + "; detach and attach again");
   if (*saved) {
@@ -112,7 +138,7 @@ Result<void> Keeper::save(std::uint64_t note) {
     unsaved_ = false;
     return {};
   }
-  if (auto ok = traffic::StateStore(memory_->bytes()).save(note, ledgers_.save()); !ok) return ok;
+  if (auto ok = series_store().save(note, ledgers_.save()); !ok) return ok;
   unsaved_ = false;
   return {};
 }

@@ -13,6 +13,7 @@
 #include "reader/epoch.h"
 #include "reader/map_source.h"
 #include "reader/pin_memory.h"
+#include "traffic/continuity.h"
 #include "traffic/ledgers.h"
 #include "traffic/snapshot.h"
 #include "traffic/state_store.h"
@@ -56,6 +57,10 @@ class Keeper {
   // seconds.
   Result<void> tick(double now, const std::function<bool()>& still_ours);
 
+  // What an earlier keeper left of it; nothing where there was none.
+  [[nodiscard]] Result<std::optional<traffic::Continuity>> continuity() const;
+  Result<void> keep(const traffic::Continuity& continuity);
+
   // As of the last read.
   [[nodiscard]] const std::vector<traffic::MapFill>& maps() const { return maps_; }
   [[nodiscard]] std::vector<traffic::FamilyFill> families() const { return ledgers_.fill(); }
@@ -65,6 +70,9 @@ class Keeper {
   static constexpr double kRankSeconds = 15;
 
   Keeper(Places places, std::vector<Part> parts, traffic::LedgerOptions options);
+  // Parts of the memory: most of it, and a little at its end that is written every second.
+  [[nodiscard]] traffic::StateStore series_store() const;
+  [[nodiscard]] traffic::StateStore continuity_store() const;
   Result<void> remember(std::unique_ptr<Epoch> epoch);
   Result<void> save(std::uint64_t note);
   Result<void> drain(double now);

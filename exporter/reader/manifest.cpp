@@ -53,6 +53,7 @@ traffic::Origin origin_of(const json& state, const Manifest& manifest) {
                     text_or_empty(program, "tag"), text_or_empty(program, "object"),
                     std::to_string(manifest.abi_major) + "." + std::to_string(manifest.abi_minor)};
   origin.loaded_at = state.value("loaded_at", 0.0);
+  origin.attached_at = state.value("attached_at", 0.0);
   origin.accountable = state.value("accountable", false);
   if (state.contains("choices"))
     origin.sample_every = state.at("choices").value("sample_every", std::uint64_t{0});

@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "reader/reader.h"
 
+#include <abi/nfbpf.h>
+
 #include <algorithm>
 #include <chrono>
 #include <iterator>
 #include <map>
 #include <utility>
 
+#include "base/boot_time.h"
 #include "reader/grouped_source.h"
 #include "reader/hook_totals.h"
 #include "reader/module_version.h"
@@ -95,7 +98,8 @@ Result<std::vector<traffic::Table>> Reader::live() {
 Result<void> Reader::tick(double now) {
   const std::lock_guard lock(mutex_);
   if (!follow_manifest()) return {};  // the next snapshot says why
-  auto ok = open_->keeper->tick(now, [this] { return open_->stamp == stamp(); });
+  auto ok = note_datapath(now);
+  if (ok) ok = open_->keeper->tick(now, [this] { return open_->stamp == stamp(); });
   // What went wrong half-way is in memory alone: begin again from what was saved.
   if (!ok) open_.reset();
   return ok;
@@ -103,10 +107,12 @@ Result<void> Reader::tick(double now) {
 
 Reader::Step Reader::open_all() {
   // Taken before the file is read: a change in between is then seen at the next scrape.
-  Open opening{stamp(), {}, {}, {}, {}};
+  Open opening{
+      .stamp = stamp(), .origin = {}, .sources = {}, .keeper = {}, .skipped = {}, .pin_dir = {}};
   auto manifest = read_manifest(paths_.run_dir);
   if (!manifest) return tl::unexpected(std::move(manifest.error()));
   opening.origin = std::move(manifest->origin);
+  opening.pin_dir = paths_.pin_dir.empty() ? manifest->pin_dir : paths_.pin_dir;
   std::vector<Keeper::Part> parts;
   std::map<std::string, std::size_t> part_of;
   for (const ManifestMap& map : manifest->maps) {
@@ -128,11 +134,11 @@ Reader::Step Reader::open_all() {
     }
   }
   auto keeper =
-      Keeper::open({paths_.pin_dir.empty() ? manifest->pin_dir : paths_.pin_dir, paths_.run_dir},
-                   std::move(parts), options_, looks_only_);
+      Keeper::open({opening.pin_dir, paths_.run_dir}, std::move(parts), options_, looks_only_);
   if (!keeper) return tl::unexpected(Failure{ErrorClass::kOpen, std::move(keeper.error())});
   opening.keeper = std::move(*keeper);
   add_unknown_labels(opening);
+  if (auto step = go_on_from(opening); !step) return step;
   open_ = std::move(opening);
   return {};
 }
@@ -203,8 +209,46 @@ Reader::Step Reader::collect_maps(traffic::Snapshot& snapshot,
     return step;
   }
   snapshot.origin = open_->origin;
+  // A module that came later than the maps did not meet all that is in them.
+  const auto since = hooks_since(paths_.sysfs);
+  if (since && snapshot.origin->attached_at > 0 && *since > snapshot.origin->attached_at)
+    snapshot.origin->accountable = false;
+  const double now = since_boot();
+  if (auto ok = note_datapath(now); !ok)
+    return tl::unexpected(Failure{ErrorClass::kRead, std::move(ok.error())});
+  snapshot.blind_seconds = continuity_.blind_seconds(now);
   snapshot.skipped = open_->skipped;
   return {};
+}
+
+// A fresh attach begins anew; anything else goes on: from what the kernel remembers, or from what
+// we do.
+Reader::Step Reader::go_on_from(const Open& opening) {
+  auto kept = opening.keeper->continuity();
+  if (!kept) return tl::unexpected(Failure{ErrorClass::kOpen, std::move(kept.error())});
+  if (*kept)
+    continuity_ = std::move(**kept);
+  else if (opening.origin.attached_at != continuity_of_)
+    continuity_ = {};
+  continuity_of_ = opening.origin.attached_at;
+  return {};
+}
+
+traffic::Continuity::Look Reader::look() const {
+  std::error_code code;
+  if (open_->origin.datapath.name == kModuleDatapath)
+    return {std::filesystem::is_directory(paths_.sysfs / "module/nfbpf/hooks", code),
+            hooks_since(paths_.sysfs)};
+  // A folder that we cannot look into tells nothing.
+  const bool gone = std::filesystem::is_empty(open_->pin_dir / NFBPF_PIN_LINKS, code) ||
+                    code == std::errc::no_such_file_or_directory;
+  const double attached_at = open_->origin.attached_at;
+  return {!gone, attached_at > 0 ? std::optional(attached_at) : std::nullopt};
+}
+
+Result<void> Reader::note_datapath(double now) {
+  continuity_.look(now, look());
+  return open_->keeper->keep(continuity_);
 }
 
 Reader::Step Reader::collect_pins(traffic::Snapshot& snapshot) {
@@ -236,6 +280,11 @@ Reader::Step Reader::collect_hooks(traffic::Snapshot& snapshot) {
   }
   auto totals = read_hook_totals(paths_.sysfs);
   if (totals) {
+    if (open_) {
+      *totals = continuity_.carry_on(std::move(*totals), hooks_since(paths_.sysfs));
+      if (auto ok = open_->keeper->keep(continuity_); !ok)
+        return tl::unexpected(Failure{ErrorClass::kRead, std::move(ok.error())});
+    }
     snapshot.tables.push_back(std::move(*totals));
     return {};
   }

@@ -16,6 +16,7 @@
 #include "reader/map_source.h"
 #include "reader/other_pins.h"
 #include "reader/pinned_map.h"
+#include "traffic/continuity.h"
 #include "traffic/networks.h"
 #include "traffic/snapshot.h"
 
@@ -74,6 +75,7 @@ class Reader final : public traffic::SnapshotSource {
     std::vector<std::unique_ptr<MapSource>> sources;
     std::unique_ptr<Keeper> keeper;  // reads the sources
     std::vector<traffic::SkippedMap> skipped;
+    std::filesystem::path pin_dir;
   };
 
   [[nodiscard]] std::optional<Stamp> stamp() const;
@@ -87,6 +89,10 @@ class Reader final : public traffic::SnapshotSource {
   Step collect_maps(traffic::Snapshot& snapshot, std::optional<traffic::Table>& totals);
   Step collect_pins(traffic::Snapshot& snapshot);
   Step collect_hooks(traffic::Snapshot& snapshot);
+  // Whether packets reach the program, and since when.
+  [[nodiscard]] traffic::Continuity::Look look() const;
+  Result<void> note_datapath(double now);
+  Step go_on_from(const Open& opening);
   Step read_maps_with_one_retry(traffic::Snapshot& snapshot);
 
   Paths paths_;
@@ -102,6 +108,9 @@ class Reader final : public traffic::SnapshotSource {
   std::weak_ptr<const traffic::Snapshot> last_;
   std::chrono::steady_clock::time_point last_began_{};
   std::optional<Open> open_;
+  // Of the datapath that was attached at that time, and that of every module since.
+  traffic::Continuity continuity_;
+  double continuity_of_ = 0;
 };
 
 }  // namespace nfbpf::reader

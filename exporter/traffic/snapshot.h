@@ -30,6 +30,8 @@ struct Origin {
   Datapath datapath;
   Program program;
   double loaded_at = 0;  // seconds since the epoch
+  // When it was attached, seconds since the machine started; 0: the loader did not say.
+  double attached_at = 0;
   // Whether the maps began with the module and count each packet, so that its totals are theirs.
   bool accountable = false;
   // One packet in this many was counted, as if it were all of them; 0: the program does not say.
@@ -92,6 +94,8 @@ struct Snapshot {
   std::vector<Collection> collections;
   // Nothing: it cannot be said of this datapath and program.
   std::optional<std::vector<Unaccounted>> unaccounted;
+  // For how long nothing was counted since it was first attached; see Continuity.
+  std::optional<double> blind_seconds;
 
   [[nodiscard]] bool complete() const {
     for (const Collection& c : collections)

@@ -17,7 +17,7 @@ struct StateStore::CopyHead {
 
 namespace {
 
-constexpr std::uint64_t kMagic = 0x7365697265736e66;  // "fnseries"
+constexpr std::uint64_t kMagic = 0x3265697265736e66;  // "fnserie2"
 constexpr std::size_t kHeadBytes = 64;
 
 // FNV-1a by words: against a page that was lost or a writer of another mind, not against anybody.

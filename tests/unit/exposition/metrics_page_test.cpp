@@ -45,6 +45,7 @@ traffic::Snapshot good_snapshot() {
   snapshot.collections = {{"maps", 0.5, std::nullopt}, {"hooks", 0.25, std::nullopt}};
   snapshot.origin->sample_every = 16;
   snapshot.unaccounted = {{"ipv4", "local_out", 3}, {"ipv4", "local_in", 0}};
+  snapshot.blind_seconds = 2.5;
   return snapshot;
 }
 
@@ -151,6 +152,7 @@ TEST(MetricsPage, KnowsEachNameOfItsOwn) {
     snapshot.maps = good_snapshot().maps;
     snapshot.families = good_snapshot().families;
     snapshot.keeping = good_snapshot().keeping;
+    snapshot.blind_seconds = good_snapshot().blind_seconds;
     return snapshot;
   });
   exposition::SelfMetrics self({}, "/proc");

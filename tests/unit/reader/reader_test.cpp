@@ -9,8 +9,10 @@
 #include <nlohmann/json.hpp>
 #include <thread>
 
+#include "base/boot_time.h"
 #include "folder.h"
 #include "tables.h"
+#include "traffic/families.h"
 
 namespace nfbpf::reader {
 namespace {
@@ -84,10 +86,12 @@ class ReaderTest : public testing::Test {
       : reader_({run_.path(), sysfs_.path()}, std::make_unique<FakeOpener>(world_),
                 [this] { return interfaces_; }) {}
 
-  void load(const char* datapath = "netfilter-link", int abi_major = 1) {
+  void load(const char* datapath = "netfilter-link", int abi_major = 1, double attached_at = 0) {
     const json maps = {map("one", 1), map("two", 2)};
     const json state = {{"abi", {{"major", abi_major}, {"minor", 0}}},
                         {"datapath", datapath},
+                        {"attached_at", attached_at},
+                        {"accountable", true},
                         {"program", {{"name", "p"}, {"id", ++loads_}}},
                         {"maps", maps}};
     std::ofstream(run_.path() / "new") << state;
@@ -101,6 +105,12 @@ class ReaderTest : public testing::Test {
     for (const char* file : {"packets", "bytes", "matched", "run_ns", "run_samples"})
       std::ofstream(hook / file) << "1\n";
     if (version != nullptr) std::ofstream(module / "version") << version << "\n";
+  }
+
+  void set_module(double since, const char* packets) {
+    const auto hooks = sysfs_.path() / "module/nfbpf/hooks";
+    std::ofstream(hooks / "since") << std::to_string(since) << "\n";
+    std::ofstream(hooks / "ipv4_local_in/packets") << packets << "\n";
   }
 
   static json map(const char* name, int id) {
@@ -322,6 +332,60 @@ TEST_F(ReaderTest, AsksNoVersionWhereTheModuleIsNotTheDatapath) {
   load("netfilter-link");
   add_module("2.0");
   EXPECT_TRUE(reader_.take()->complete());
+}
+
+std::uint64_t module_packets(const traffic::Snapshot& snapshot) {
+  for (const traffic::Table& table : snapshot.tables)
+    if (table.layout().family == traffic::kTotalsFamily) return table.values(0)[0];
+  return 0;
+}
+
+TEST_F(ReaderTest, AModuleThatComesAfterAnotherGoesOnFromItAndTheGapIsBlind) {
+  const double now = since_boot();
+  load("kmod", 1, now - 50);
+  add_module("1.2");
+  set_module(now - 60, "100");
+  const auto before = reader_.take();
+  ASSERT_TRUE(before->complete());
+  EXPECT_EQ(module_packets(*before), 100U);
+  EXPECT_EQ(before->blind_seconds, 0);
+  EXPECT_TRUE(before->origin->accountable);
+
+  fs::remove_all(sysfs_.path() / "module");
+  const auto without = reader_.take();
+  EXPECT_FALSE(without->complete());
+  EXPECT_GT(*without->blind_seconds, 0);
+
+  add_module("1.2");
+  set_module(since_boot(), "7");
+  const auto after = reader_.take();
+  ASSERT_TRUE(after->complete());
+  EXPECT_EQ(module_packets(*after), 107U);
+  EXPECT_GT(*after->blind_seconds, 0);
+  EXPECT_FALSE(after->origin->accountable) << "rows have what the module before met";
+  EXPECT_EQ(reader_.take()->blind_seconds, after->blind_seconds);
+}
+
+TEST_F(ReaderTest, LinksThatAreGoneAreBlind) {
+  const auto pins = run_.path() / "pins";
+  fs::create_directories(pins / "links/one");
+  Reader reader({run_.path(), sysfs_.path(), pins}, std::make_unique<FakeOpener>(world_));
+  load("netfilter-link", 1, since_boot() - 10);
+  EXPECT_EQ(reader.take()->blind_seconds, 0);
+  fs::remove_all(pins / "links/one");
+  EXPECT_GT(*reader.take()->blind_seconds, 0);
+}
+
+TEST_F(ReaderTest, AFreshAttachBeginsAnew) {
+  load("kmod", 1, since_boot() - 10);
+  add_module("1.2");
+  set_module(1, "100");
+  EXPECT_EQ(module_packets(*reader_.take()), 100U);
+  load("kmod", 1, since_boot() - 5);
+  set_module(2, "1");
+  const auto after = reader_.take();
+  EXPECT_EQ(module_packets(*after), 1U);
+  EXPECT_EQ(after->blind_seconds, 0);
 }
 
 }  // namespace
