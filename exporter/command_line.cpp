@@ -5,6 +5,9 @@
 #include <cstdio>
 #include <vector>
 
+#include "config/web_config.h"
+#include "http/tls.h"
+
 namespace nfbpf {
 namespace {
 
@@ -15,6 +18,10 @@ struct Flags {
   bool cardinality = false;
   std::vector<std::string> listen_addresses;
   std::string telemetry_path;
+  std::string web_config_file;
+  unsigned max_requests = 40;
+  bool disable_exporter_metrics = false;
+  bool enable_lifecycle = false;
   std::string sysfs = "/sys";
   std::string procfs = "/proc";
   std::string log_level;
@@ -34,6 +41,15 @@ void add_flags(CLI::App& app, Flags& flags, const std::string& version) {
       ->allow_extra_args(false);
   app.add_option("--web.telemetry-path", flags.telemetry_path,
                  std::string("Path of the metrics [") + config::kDefaultTelemetryPath + "]");
+  app.add_option("--web.config.file", flags.web_config_file,
+                 "Prometheus' web configuration: TLS, users, headers; read again when it changes");
+  app.add_option("--web.max-requests", flags.max_requests,
+                 "Requests that are answered at a time, more are turned away; 0: no limit")
+      ->capture_default_str();
+  app.add_flag("--web.disable-exporter-metrics", flags.disable_exporter_metrics,
+               "Leave out process_*, which is about the exporter itself");
+  app.add_flag("--web.enable-lifecycle", flags.enable_lifecycle,
+               "Reload the configuration on POST /-/reload");
   app.add_option("--path.sysfs", flags.sysfs, "Where sysfs is mounted")->capture_default_str();
   app.add_option("--path.procfs", flags.procfs, "Where procfs is mounted")->capture_default_str();
   app.add_option("--log.level", flags.log_level,
@@ -70,6 +86,14 @@ Result<void> apply_log(const Flags& flags, config::Config& config) {
   return {};
 }
 
+Result<void> check_web_config(const std::string& file) {
+  const auto web = config::load_web_config(file);
+  if (!web) return tl::unexpected(web.error());
+  if (!web->tls) return {};
+  const auto identity = http::TlsIdentity::load(*web->tls);
+  return identity ? Result<void>() : tl::unexpected(identity.error());
+}
+
 Result<Settings> settings_of(const Flags& flags) {
   Settings settings;
   settings.config = config::Config::defaults();
@@ -88,6 +112,12 @@ Result<Settings> settings_of(const Flags& flags) {
   settings.sysfs = flags.sysfs;
   settings.procfs = flags.procfs;
   settings.cardinality = flags.cardinality;
+  settings.web_config_file = flags.web_config_file;
+  settings.max_requests = flags.max_requests;
+  settings.process_metrics = !flags.disable_exporter_metrics;
+  settings.lifecycle = flags.enable_lifecycle;
+  if (!flags.web_config_file.empty())
+    if (auto ok = check_web_config(flags.web_config_file); !ok) return tl::unexpected(ok.error());
   return settings;
 }
 

@@ -15,7 +15,11 @@ struct Settings {
   config::Config config;
   std::filesystem::path sysfs = "/sys";
   std::filesystem::path procfs = "/proc";
-  bool cardinality = false;  // print that and end
+  bool cardinality = false;               // print that and end
+  std::filesystem::path web_config_file;  // empty: no TLS and no users
+  unsigned max_requests = 40;             // 0: no limit
+  bool process_metrics = true;            // of the exporter itself
+  bool lifecycle = false;                 // POST /-/reload
 };
 
 // Either settings to run with, or that the command line has been answered (--help, --version,

@@ -21,7 +21,7 @@ endif()
 # The parts of main that tests want too.
 add_library(nfbpf_command_line STATIC command_line.cpp logging.cpp)
 target_link_libraries(nfbpf_command_line
-  PUBLIC nfbpf_config spdlog::spdlog PRIVATE CLI11::CLI11 nlohmann_json::nlohmann_json nfbpf_flags)
+  PUBLIC nfbpf_config nfbpf_http spdlog::spdlog PRIVATE CLI11::CLI11 nlohmann_json::nlohmann_json nfbpf_flags)
 target_include_directories(nfbpf_command_line PUBLIC ${PROJECT_SOURCE_DIR}/exporter)
 
 add_executable(nfbpf_exporter main.cpp)

@@ -4,12 +4,14 @@
 #include <pthread.h>
 #include <spdlog/spdlog.h>
 
+#include <atomic>
 #include <chrono>
 #include <condition_variable>
 #include <csignal>
 #include <cstdio>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <stop_token>
 #include <string>
 #include <thread>
@@ -17,10 +19,12 @@
 
 #include "base/boot_time.h"
 #include "command_line.h"
+#include "config/web_config.h"
 #include "exposition/dialect.h"
 #include "exposition/metrics_page.h"
 #include "http/negotiation.h"
 #include "http/server.h"
+#include "http/web_access.h"
 #include "logging.h"
 #include "reader/pinned_map.h"
 #include "reader/reader.h"
@@ -78,8 +82,24 @@ Result<std::string> cardinality_text(reader::Reader& reader) {
   return text;
 }
 
+// That the housekeeping goes on, for who wants to know whether the process does.
+class Heartbeat {
+ public:
+  void beat() { at_ = std::chrono::steady_clock::now().time_since_epoch().count(); }
+  // Draining a large buffer takes seconds on a slow machine.
+  [[nodiscard]] bool alive() const {
+    const std::chrono::steady_clock::duration since{
+        std::chrono::steady_clock::now().time_since_epoch().count() - at_};
+    return since < std::chrono::seconds(60);
+  }
+
+ private:
+  std::atomic<std::chrono::steady_clock::rep> at_ =
+      std::chrono::steady_clock::now().time_since_epoch().count();
+};
+
 std::vector<http::Route> routes(exposition::MetricsPage& page, reader::Reader& reader,
-                                const std::string& telemetry_path) {
+                                const std::string& telemetry_path, const Heartbeat& heartbeat) {
   static const exposition::TextDialect text;
   static const exposition::OpenMetricsDialect open;
   const auto metrics = [&page](const http::Request& request) {
@@ -95,7 +115,11 @@ std::vector<http::Route> routes(exposition::MetricsPage& page, reader::Reader& r
     response.content_type = "text/html; charset=utf-8";
     return response;
   };
-  const auto healthy = [](const http::Request&) { return http::Response::text(200, "healthy\n"); };
+  const auto healthy = [&heartbeat](const http::Request&) {
+    return heartbeat.alive()
+               ? http::Response::text(200, "healthy\n")
+               : http::Response::text(503, "housekeeping has been stuck for a minute\n");
+  };
   const auto ready = [&page](const http::Request&) {
     const auto ok = page.ready();
     return ok ? http::Response::text(200, "ready\n")
@@ -108,7 +132,7 @@ std::vector<http::Route> routes(exposition::MetricsPage& page, reader::Reader& r
   };
   return {{telemetry_path, metrics},
           {"/", landing},
-          {"/-/healthy", healthy},
+          {"/-/healthy", healthy, false, false},
           {"/-/ready", ready},
           {"/debug/cardinality", cardinality}};
 }
@@ -120,12 +144,13 @@ std::vector<reader::OtherPin> other_pins(const config::Config& config) {
 }
 
 // An error is logged when it begins and when it changes, not every second.
-void keep_house(reader::Reader& reader, const std::stop_token& stop) {
+void keep_house(reader::Reader& reader, Heartbeat& heartbeat, const std::stop_token& stop) {
   std::mutex mutex;
   std::condition_variable_any stopped;
   std::string logged;
   while (!stop.stop_requested()) {
     const auto ok = reader.tick(since_boot());
+    heartbeat.beat();
     const std::string now = ok ? "" : ok.error().what;
     if (now != logged && !ok) spdlog::error("taking rows out of the maps: {}", now);
     if (now != logged && ok) spdlog::info("taking rows out of the maps: works again");
@@ -149,13 +174,27 @@ class Reloading {
     page_.note_reload(true, since_epoch());
   }
 
-  void reload() {
-    const auto ok = try_to();
+  // Threads may come at once.
+  Result<void> reload() {
+    const std::lock_guard lock(mutex_);
+    auto ok = try_to();
     page_.note_reload(ok.has_value(), since_epoch());
     if (ok)
       spdlog::info("configuration reloaded");
     else
       spdlog::error("configuration not reloaded, the one of before applies: {}", ok.error().what);
+    return ok;
+  }
+
+  // POST /-/reload.
+  http::Route route() {
+    return {"/-/reload",
+            [this](const http::Request&) {
+              const auto ok = reload();
+              return ok ? http::Response::text(200, "reloaded\n")
+                        : http::Response::text(500, "not reloaded: " + ok.error().what + "\n");
+            },
+            true};
   }
 
  private:
@@ -178,7 +217,15 @@ class Reloading {
   reader::Reader& reader_;
   exposition::MetricsPage& page_;
   config::Config running_;
+  std::mutex mutex_;
 };
+
+// Null where there is no web configuration.
+Result<std::unique_ptr<http::WebAccess>> open_access(const Settings& settings) {
+  const auto& file = settings.web_config_file;
+  if (file.empty()) return nullptr;
+  return http::WebAccess::open(file, [file] { return config::load_web_config(file); });
+}
 
 Result<void> serve_until_signal(const Settings& settings, const sigset_t& signals, int argc,
                                 const char* const* argv) {
@@ -187,23 +234,32 @@ Result<void> serve_until_signal(const Settings& settings, const sigset_t& signal
                         std::make_unique<reader::PinOpener>(config.pin_dir, config.maps),
                         reader::own_interface_names, other_pins(config), config.series,
                         {config.networks, config.groups});
-  exposition::MetricsPage page(reader, build(), settings.procfs);
+  exposition::MetricsPage page(
+      reader, build(), settings.process_metrics ? std::optional(settings.procfs) : std::nullopt);
   Reloading reloading(argc, argv, reader, page, config);
+  Heartbeat heartbeat;
+  auto served = routes(page, reader, config.telemetry_path, heartbeat);
+  if (settings.lifecycle) served.push_back(reloading.route());
 
-  const auto server =
-      http::Server::start({.addresses = config.listen_addresses, .compress = config.compression},
-                          routes(page, reader, config.telemetry_path));
+  const auto access = open_access(settings);
+  if (!access) return tl::unexpected(access.error());
+  const auto server = http::Server::start({.addresses = config.listen_addresses,
+                                           .max_requests = settings.max_requests,
+                                           .compress = config.compression,
+                                           .access = access->get()},
+                                          std::move(served));
   if (!server) return tl::unexpected(server.error());
+  const bool tls = *access && (*access)->now()->identity;
   for (const auto& address : (*server)->addresses())
-    spdlog::info("listening on {}", address.text());
+    spdlog::info("listening on {}{}", address.text(), tls ? " with TLS" : "");
   // One read now, so that the log says at once what is missing; the rest waits for scrapes.
   (void)page.ready();
 
   const std::jthread housekeeping(
-      [&reader](const std::stop_token& stop) { keep_house(reader, stop); });
+      [&](const std::stop_token& stop) { keep_house(reader, heartbeat, stop); });
 
   int signal = 0;
-  while ((signal = wait_for_signal(signals)) == SIGHUP) reloading.reload();
+  while ((signal = wait_for_signal(signals)) == SIGHUP) (void)reloading.reload();
   spdlog::info("ending on {}", signal == SIGINT ? "SIGINT" : "SIGTERM");
   return {};
 }

@@ -6,15 +6,13 @@
 
 #include <algorithm>
 #include <array>
-#include <cerrno>
 #include <charconv>
-#include <fstream>
-#include <sstream>
 
 #include "config/map_rules.h"
 #include "config/nearest.h"
 #include "config/networks.h"
 #include "config/place.h"
+#include "config/text_file.h"
 
 namespace nfbpf::config {
 namespace {
@@ -191,9 +189,6 @@ Result<Config> config_of(const YAML::Node& root, const std::string& name) {
   return config;
 }
 
-// A configuration is a few KB; a file of this size was named by mistake.
-constexpr std::uintmax_t kMaxBytes = std::uintmax_t{16} << 20U;
-
 }  // namespace
 
 std::optional<LogLevel> log_level_of(std::string_view word) {
@@ -238,19 +233,9 @@ Result<Config> parse(const std::string& text, const std::string& name) {
 }
 
 Result<Config> load(const std::filesystem::path& file) {
-  std::error_code code;
-  if (std::filesystem::is_directory(file, code))
-    return fail(file.string() + ": is a directory; name a YAML file");
-  errno = 0;
-  const std::ifstream in(file);
-  if (!in) return fail_errno(errno, file.string() + ": cannot read the configuration");
-  const auto size = std::filesystem::file_size(file, code);
-  if (!code && size > kMaxBytes)
-    return fail(file.string() + ": has " + std::to_string(size) + " bytes, at most " +
-                std::to_string(kMaxBytes) + " are read");
-  std::ostringstream text;
-  text << in.rdbuf();
-  return parse(text.str(), file.string());
+  const auto text = read_text_file(file, "the configuration");
+  if (!text) return tl::unexpected(text.error());
+  return parse(*text, file.string());
 }
 
 }  // namespace nfbpf::config

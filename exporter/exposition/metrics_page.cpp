@@ -9,7 +9,7 @@
 namespace nfbpf::exposition {
 
 MetricsPage::MetricsPage(traffic::SnapshotSource& source, const Build& build,
-                         std::filesystem::path procfs)
+                         std::optional<std::filesystem::path> procfs)
     : source_(source), self_(build, std::move(procfs)) {}
 
 std::shared_ptr<const traffic::Snapshot> MetricsPage::take() {
@@ -40,6 +40,7 @@ Result<void> MetricsPage::ready() {
   const auto snapshot = take();
   for (const traffic::Collection& c : snapshot->collections)
     if (c.failure) return tl::unexpected(c.failure->error);
+  if (!snapshot->counting) return fail("nothing counts: the links of the datapath are gone");
   return {};
 }
 

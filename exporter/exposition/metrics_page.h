@@ -5,6 +5,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 
 #include "exposition/dialect.h"
@@ -17,7 +18,8 @@ namespace nfbpf::exposition {
 // The page at /metrics: takes a snapshot, then renders it. Threads may come at once.
 class MetricsPage {
  public:
-  MetricsPage(traffic::SnapshotSource& source, const Build& build, std::filesystem::path procfs);
+  MetricsPage(traffic::SnapshotSource& source, const Build& build,
+              std::optional<std::filesystem::path> procfs);
 
   // Families by name. A snapshot that is not complete gives the page without the failed collector's
   // series.

@@ -231,7 +231,8 @@ SelfMetrics::Rendered rendered(const Dialect& dialect, MetricFamily& family) {
 // What the registry keeps: that which adds up over scrapes, and that which never changes.
 class SelfMetrics::Registered {
  public:
-  Registered(const Build& build, std::filesystem::path procfs) : process_(std::move(procfs)) {
+  Registered(const Build& build, std::optional<std::filesystem::path> procfs) {
+    if (procfs) process_.emplace(std::move(*procfs));
     prometheus::BuildGauge()
         .Name("nfbpf_build_info")
         .Help("Version of this exporter.")
@@ -268,20 +269,20 @@ class SelfMetrics::Registered {
     for (const traffic::Collection& c : snapshot.collections)
       if (c.failure) errors_.at(static_cast<std::size_t>(c.failure->kind))->Increment();
     auto families = registry_.Collect();
-    std::ranges::move(process_.Collect(), std::back_inserter(families));
+    if (process_) std::ranges::move(process_->Collect(), std::back_inserter(families));
     return families;
   }
 
  private:
   std::mutex mutex_;
   prometheus::Registry registry_;
-  ProcessMetrics process_;
+  std::optional<ProcessMetrics> process_;
   std::vector<prometheus::Counter*> errors_;
   prometheus::Gauge* successful_ = nullptr;
   prometheus::Gauge* succeeded_at_ = nullptr;
 };
 
-SelfMetrics::SelfMetrics(const Build& build, std::filesystem::path procfs)
+SelfMetrics::SelfMetrics(const Build& build, std::optional<std::filesystem::path> procfs)
     : registered_(std::make_unique<Registered>(build, std::move(procfs))) {}
 SelfMetrics::~SelfMetrics() = default;
 

@@ -3,6 +3,7 @@
 
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -32,7 +33,8 @@ class SelfMetrics {
     std::string text;
   };
 
-  SelfMetrics(const Build& build, std::filesystem::path procfs);
+  // Without `procfs` no process_* of ours.
+  SelfMetrics(const Build& build, std::optional<std::filesystem::path> procfs);
   SelfMetrics(const SelfMetrics&) = delete;
   SelfMetrics& operator=(const SelfMetrics&) = delete;
   ~SelfMetrics();

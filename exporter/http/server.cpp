@@ -7,19 +7,22 @@
 #include <algorithm>
 #include <atomic>
 #include <cerrno>
+#include <chrono>
 #include <cstring>
 #include <exception>
+#include <optional>
 #include <string_view>
 
 #include "http/negotiation.h"
 #include "http/probe.h"
+#include "http/request_slots.h"
 #include "http/response.h"
 
 namespace nfbpf::http {
 namespace {
 
 // In civetweb's words: "+9987" is one socket for IPv4 and IPv6.
-std::string civetweb_ports(const std::vector<ListenAddress>& addresses) {
+std::string civetweb_ports(const std::vector<ListenAddress>& addresses, bool tls) {
   std::string list;
   for (const ListenAddress& address : addresses) {
     if (!list.empty()) list += ",";
@@ -27,6 +30,7 @@ std::string civetweb_ports(const std::vector<ListenAddress>& addresses) {
       list += (has_ipv6() ? "+" : "") + std::to_string(address.port);
     else
       list += address.text();
+    if (tls) list += "s";
   }
   return list;
 }
@@ -43,45 +47,41 @@ struct Library {
 
 class Server::Civetweb {
  public:
-  explicit Civetweb(std::vector<Route> routes) : routes_(std::move(routes)) {}
+  Civetweb(const ServerOptions& options, std::vector<Route> routes)
+      : options_(options),
+        routes_(std::move(routes)),
+        slots_(options.max_requests, std::chrono::milliseconds(options.timeout_ms)) {}
   Civetweb(const Civetweb&) = delete;
   Civetweb& operator=(const Civetweb&) = delete;
   ~Civetweb() {
     if (context_ != nullptr) mg_stop(context_);
   }
 
-  Result<void> start(const ServerOptions& options) {
-    compress_ = options.compress;
-    const std::string ports = civetweb_ports(options.addresses);
-    const std::string threads = std::to_string(options.threads);
-    const std::string timeout = std::to_string(options.timeout_ms);
-    const char* settings[] = {"listening_ports",
-                              ports.c_str(),
-                              "num_threads",
-                              threads.c_str(),
-                              "request_timeout_ms",
-                              timeout.c_str(),
-                              "linger_timeout_ms",
-                              "1000",
-                              "enable_keep_alive",
-                              "no",
-                              "enable_directory_listing",
-                              "no",
-                              "tcp_nodelay",
-                              "1",
-                              nullptr};
+  Result<void> start() {
+    const bool tls = options_.access != nullptr && options_.access->now()->identity != nullptr;
+    const std::string ports = civetweb_ports(options_.addresses, tls);
+    const std::string threads = std::to_string(options_.threads);
+    const std::string timeout = std::to_string(options_.timeout_ms);
+    const char* settings[] = {"listening_ports", ports.c_str(), "num_threads", threads.c_str(),
+                              "request_timeout_ms", timeout.c_str(), "linger_timeout_ms", "1000",
+                              "enable_keep_alive", "no", "enable_directory_listing", "no",
+                              // What waits to be accepted while all threads are held.
+                              "listen_backlog", "512", "connection_queue", "256", "tcp_nodelay",
+                              "1", nullptr};
     mg_callbacks callbacks{};
     callbacks.begin_request = begin_request;
     callbacks.log_message = log_message;
+    callbacks.http_error = http_error;
+    callbacks.external_ssl_ctx = tls ? external_ssl_ctx : nullptr;
     mg_init_data init{&callbacks, this, settings};
     char text[256] = {};
     mg_error_data error{};
     error.text = text;
     error.text_buffer_size = sizeof(text);
     context_ = mg_start2(&init, &error);
-    if (context_ == nullptr) return why_not(options.addresses, text);
+    if (context_ == nullptr) return why_not(options_.addresses, text);
     starting_ = false;
-    learn_ports(options.addresses);
+    learn_ports(options_.addresses);
     return {};
   }
 
@@ -116,24 +116,97 @@ class Server::Civetweb {
     }
   }
 
+  static Civetweb& of(const mg_connection* connection) {
+    return *static_cast<Civetweb*>(mg_get_user_data(mg_get_context(connection)));
+  }
+
   static int answer(mg_connection* connection) {
-    const auto* self = static_cast<const Civetweb*>(mg_get_user_data(mg_get_context(connection)));
+    Civetweb& self = of(connection);
+    const auto access = self.options_.access == nullptr ? nullptr : self.options_.access->now();
     const mg_request_info* info = mg_get_request_info(connection);
-    const std::string_view method = info->request_method;
-    const char* path = info->local_uri == nullptr ? "" : info->local_uri;
-    const auto route = std::ranges::find(self->routes_, std::string_view(path), &Route::path);
-    const bool head = method == "HEAD";
-    if (route == self->routes_.end())
-      return send_response(connection, Response::text(404, "404 page not found\n"), head, false);
-    if (!head && method != "GET")
-      return send_response(connection, Response::text(405, "405 only GET and HEAD\n"), false,
-                           false);
+    Delivery delivery;
+    delivery.head_only = std::string_view(info->request_method) == "HEAD";
+    delivery.timeout = std::chrono::milliseconds(self.options_.answer_timeout_ms);
+    if (access) delivery.headers = &access->config.headers;
+    if (access && !access->config.users.empty())
+      if (const auto refusal = self.check_user(connection, *access))
+        return send_response(connection, *refusal, delivery);
+    return self.answer_route(connection, *info, delivery);
+  }
+
+  std::optional<Response> check_user(mg_connection* connection, const WebAccess::Now& access) {
+    Response refusal;
+    switch (
+        options_.access->auth().check(access.config.users, header(connection, "Authorization"))) {
+      case BasicAuth::Verdict::kYes:
+        return std::nullopt;
+      case BasicAuth::Verdict::kBusy:
+        refusal = Response::text(503, "503 too many logins at a time, try again\n");
+        refusal.headers = {{"Retry-After", "1"}};
+        return refusal;
+      case BasicAuth::Verdict::kNo:
+        break;
+    }
+    refusal = Response::text(401, "401 user and password are needed\n");
+    refusal.headers = {{"WWW-Authenticate", "Basic realm=\"nfbpf_exporter\", charset=\"UTF-8\""}};
+    return refusal;
+  }
+
+  int answer_route(mg_connection* connection, const mg_request_info& info, Delivery delivery) {
+    const char* path = info.local_uri == nullptr ? "" : info.local_uri;
+    const auto route = std::ranges::find(routes_, std::string_view(path), &Route::path);
+    if (route == routes_.end())
+      return send_response(connection, Response::text(404, "404 page not found\n"), delivery);
+    const std::string_view method = info.request_method;
+    if (route->post ? method != "POST" : method != "GET" && method != "HEAD") {
+      auto refusal =
+          Response::text(405, route->post ? "405 only POST\n" : "405 only GET and HEAD\n");
+      refusal.headers = {{"Allow", route->post ? "POST" : "GET, HEAD"}};
+      return send_response(connection, refusal, delivery);
+    }
+    if (!route->limited) return send_answer(connection, info, *route, delivery);
+    RequestSlots::Place place(slots_);
+    if (!place) {
+      auto refusal =
+          Response::text(503, "503 --web.max-requests " + std::to_string(options_.max_requests) +
+                                  " are being answered, try again\n");
+      refusal.headers = {{"Retry-After", "1"}};
+      return send_response(connection, refusal, delivery);
+    }
+    delivery.place = &place;
+    return send_answer(connection, info, *route, delivery);
+  }
+
+  int send_answer(mg_connection* connection, const mg_request_info& info, const Route& route,
+                  Delivery delivery) const {
     const Request request{header(connection, "Accept"), header(connection, "Accept-Encoding"),
-                          info->query_string == nullptr ? "" : info->query_string};
-    const Response response = route->answer(request);
-    const bool gzip =
-        self->compress_ && response.negotiated && accepts_gzip(request.accept_encoding);
-    return send_response(connection, response, head, gzip);
+                          info.query_string == nullptr ? "" : info.query_string};
+    const Response response = route.answer(request);
+    delivery.gzip =
+        options_.compress && response.negotiated && accepts_gzip(request.accept_encoding);
+    return send_response(connection, response, delivery);
+  }
+
+  // What civetweb finds wrong by itself, in our words and with our headers.
+  static int http_error(mg_connection* connection, int status, const char*) {
+    try {
+      Delivery delivery;
+      const Civetweb& self = of(connection);
+      const auto access = self.options_.access == nullptr ? nullptr : self.options_.access->now();
+      if (access) delivery.headers = &access->config.headers;
+      const std::string text = mg_get_response_code_text(nullptr, status);
+      send_response(connection, Response::text(status, std::to_string(status) + " " + text + "\n"),
+                    delivery);
+    } catch (const std::exception& e) {
+      spdlog::error("http: an answer broke off: {}", e.what());
+    }
+    return 0;
+  }
+
+  // Also asked at the end, whether the context is civetweb's to free: it is not.
+  static int external_ssl_ctx(void** context, void* user_data) {
+    *context = static_cast<Civetweb*>(user_data)->options_.access->front().context();
+    return 1;
   }
 
   static std::string header(const mg_connection* connection, const char* name) {
@@ -142,17 +215,21 @@ class Server::Civetweb {
   }
 
   static int log_message(const mg_connection* connection, const char* message) {
-    const auto* self = static_cast<const Civetweb*>(mg_get_user_data(mg_get_context(connection)));
+    const auto* self =
+        connection == nullptr
+            ? nullptr
+            : static_cast<const Civetweb*>(mg_get_user_data(mg_get_context(connection)));
     // While it starts, the returned error says it better.
     if (self == nullptr || !self->starting_) spdlog::debug("http: {}", message);
     return 1;  // do not write it to stderr as well
   }
 
   Library library_;
+  ServerOptions options_;
   std::vector<Route> routes_;
+  RequestSlots slots_;
   std::vector<ListenAddress> addresses_;
   std::atomic<bool> starting_ = true;
-  bool compress_ = true;
   mg_context* context_ = nullptr;
 };
 
@@ -173,8 +250,8 @@ const std::vector<ListenAddress>& Server::addresses() const {
 
 Result<std::unique_ptr<Server>> Server::start(const ServerOptions& options,
                                               std::vector<Route> routes) {
-  auto civetweb = std::make_unique<Civetweb>(std::move(routes));
-  if (auto ok = civetweb->start(options); !ok) return tl::unexpected(ok.error());
+  auto civetweb = std::make_unique<Civetweb>(options, std::move(routes));
+  if (auto ok = civetweb->start(); !ok) return tl::unexpected(ok.error());
   return std::unique_ptr<Server>(new Server(std::move(civetweb)));
 }
 

@@ -11,6 +11,7 @@
 #include "base/result.h"
 #include "exposition/page.h"
 #include "http/listen_address.h"
+#include "http/web_access.h"
 
 namespace nfbpf::http {
 
@@ -32,24 +33,32 @@ struct Request {
   std::string query = {};       // what stands after '?', as it was sent
 };
 
-// A path that is served, for GET and HEAD. Called by many threads at once.
+// A path that is served, for GET and HEAD or for POST. Called by many threads at once.
 struct Route {
   std::string path;
   std::function<Response(const Request&)> answer;
+  bool post = false;
+  bool limited = true;  // is one of max_requests
 };
 
 struct ServerOptions {
   std::vector<ListenAddress> addresses;
-  // Each request and each slow reader holds one thread, so this many bad clients make the rest
-  // wait, and no longer than the time-out below.
-  unsigned threads = 64;
-  // For the whole request to arrive, and for each write to make progress.
-  unsigned timeout_ms = 5000;
-  bool compress = true;  // what is negotiated, for those who take gzip
+  // Each connection holds one thread, so this many bad clients make the rest wait, and no longer
+  // than the time-outs below.
+  unsigned threads = 256;
+  // For a handshake and for a write to make progress; a request has arrived after twice that at
+  // most, because the last wait for a piece of it begins before.
+  unsigned timeout_ms = 2400;
+  // For a whole answer. Prometheus gives up after its scrape_timeout, 10 s unless told.
+  unsigned answer_timeout_ms = 60'000;
+  // Answered at a time; more wait for a moment and are turned away with 503. 0: as many as come.
+  unsigned max_requests = 40;
+  bool compress = true;         // what is negotiated, for those who take gzip
+  WebAccess* access = nullptr;  // TLS, users and headers; null: none. Outlives the server
 };
 
 // Serves routes until it is destroyed. No files, no CGI; what is no route is 404, other methods are
-// 405.
+// 405, and without the right user and password all of it is 401.
 class Server {
  public:
   static Result<std::unique_ptr<Server>> start(const ServerOptions& options,

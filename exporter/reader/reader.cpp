@@ -217,6 +217,7 @@ Reader::Step Reader::collect_maps(traffic::Snapshot& snapshot,
   if (auto ok = note_datapath(now); !ok)
     return tl::unexpected(Failure{ErrorClass::kRead, std::move(ok.error())});
   snapshot.blind_seconds = continuity_.blind_seconds(now);
+  snapshot.counting = continuity_.counting();
   snapshot.skipped = open_->skipped;
   return {};
 }

@@ -31,6 +31,7 @@ class Continuity {
   };
   void look(double now, Look seen);
   [[nodiscard]] double blind_seconds(double now) const;
+  [[nodiscard]] bool counting() const { return counting_; }
 
   // `totals` as the module that counts since `since` has them; comes back with those of all modules
   // before. To be saved before it is shown.

@@ -96,6 +96,7 @@ struct Snapshot {
   std::optional<std::vector<Unaccounted>> unaccounted;
   // For how long nothing was counted since it was first attached; see Continuity.
   std::optional<double> blind_seconds;
+  bool counting = true;  // packets reach the program, as far as can be seen
 
   [[nodiscard]] bool complete() const {
     for (const Collection& c : collections)

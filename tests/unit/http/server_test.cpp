@@ -87,11 +87,11 @@ class ServerTest : public testing::Test {
 
 TEST_F(ServerTest, AnswersGetInChunks) {
   start();
-  EXPECT_EQ(
-      ask("GET /metrics HTTP/1.1\r\nHost: x\r\nAccept: text/plain\r\n\r\n"),
-      "HTTP/1.1 200 OK\r\nContent-Type: text/plain; version=0.0.4\r\nTransfer-Encoding: chunked\r\n"
-      "X-Content-Type-Options: nosniff\r\nCache-Control: no-store\r\nConnection: close\r\n\r\n"
-      "12\r\naccept=text/plain\n\r\n0\r\n\r\n");
+  EXPECT_EQ(ask("GET /metrics HTTP/1.1\r\nHost: x\r\nAccept: text/plain\r\n\r\n"),
+            "HTTP/1.1 200 OK\r\nContent-Type: text/plain; version=0.0.4\r\n"
+            "X-Content-Type-Options: nosniff\r\nCache-Control: no-store\r\nConnection: close\r\n"
+            "Transfer-Encoding: chunked\r\n\r\n"
+            "12\r\naccept=text/plain\n\r\n0\r\n\r\n");
 }
 
 std::string unchunked(std::string_view answer) {
@@ -247,6 +247,42 @@ TEST(Server, ListensOnSeveralAddressesAndOnBothFamilies) {
   const UniqueFd v4 = connect_to(addresses[0].port);
   ::send(v4.get(), "GET / HTTP/1.0\r\n\r\n", 18, MSG_NOSIGNAL);
   EXPECT_NE(read_all(v4).find("landing"), std::string::npos);
+}
+
+TEST_F(ServerTest, PostRoutesTakePostAlone) {
+  auto with_post = routes();
+  with_post.push_back(
+      {"/-/reload", [](const Request&) { return Response::text(200, "done\n"); }, true});
+  auto started = Server::start({{{kIpv4, "127.0.0.1", 0}}, 4, 2000}, std::move(with_post));
+  ASSERT_TRUE(started);
+  server_ = std::move(*started);
+  port_ = server_->addresses()[0].port;
+  const auto posted = ask("POST /-/reload HTTP/1.0\r\nContent-Length: 0\r\n\r\n");
+  EXPECT_NE(posted.find("done\n"), std::string::npos) << posted;
+  const auto got = ask_line("GET /-/reload HTTP/1.0");
+  EXPECT_TRUE(got.starts_with("HTTP/1.1 405")) << got;
+  EXPECT_NE(got.find("\r\nAllow: POST\r\n"), std::string::npos) << got;
+}
+
+TEST_F(ServerTest, WhoNeverReadsHoldsNoPlaceAndIsCut) {
+  auto started = Server::start({.addresses = {{kIpv4, "127.0.0.1", 0}},
+                                .threads = 16,
+                                .timeout_ms = 1000,
+                                .max_requests = 2},
+                               routes());
+  ASSERT_TRUE(started);
+  server_ = std::move(*started);
+  port_ = server_->addresses()[0].port;
+  std::vector<UniqueFd> bad;
+  for (int i = 0; i < 8; ++i) {
+    bad.push_back(connect_to(port_));
+    const std::string request = "GET /big HTTP/1.1\r\nHost: x\r\n\r\n";
+    ::send(bad.back().get(), request.data(), request.size(), MSG_NOSIGNAL);
+  }
+  for (int i = 0; i < 5; ++i) {
+    const auto answer = ask_line("GET / HTTP/1.0");
+    EXPECT_TRUE(answer.starts_with("HTTP/1.1 200")) << answer;
+  }
 }
 
 }  // namespace
