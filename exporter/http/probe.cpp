@@ -3,8 +3,11 @@
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <cerrno>
 
 #include "base/unique_fd.h"
@@ -65,6 +68,19 @@ Result<void> try_to_bind(const ListenAddress& address) {
   auto error = fail_errno(code, "cannot listen on " + address.text());
   error.value().what += next_step(code, address);
   return error;
+}
+
+void drop_what_is_not_taken(unsigned ms) {
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  // Descriptors are the lowest that are free, and few are open when a server starts.
+  const int end = static_cast<int>(std::min<rlim_t>(limit.rlim_cur, 4096));
+  for (int fd = 0; fd < end; ++fd) {
+    int listens = 0;
+    socklen_t size = sizeof(listens);
+    if (::getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &size) != 0 || listens == 0) continue;
+    (void)::setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &ms, sizeof(ms));
+  }
 }
 
 }  // namespace nfbpf::http

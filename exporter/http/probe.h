@@ -12,4 +12,10 @@ namespace nfbpf::http {
 // Binds and lets go again. The error names the address, the reason and the next step.
 [[nodiscard]] Result<void> try_to_bind(const ListenAddress& address);
 
+// Of every socket of this process that listens: what a client does not take for `ms` is thrown away
+// and its connection reset, and so is what lies in the kernel after we have closed it
+// (TCP_USER_TIMEOUT, tcp(7), which accepted sockets inherit). civetweb hands out no descriptors, so
+// they are looked for.
+void drop_what_is_not_taken(unsigned ms);
+
 }  // namespace nfbpf::http

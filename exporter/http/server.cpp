@@ -3,6 +3,7 @@
 
 #include <civetweb.h>
 #include <spdlog/spdlog.h>
+#include <strings.h>
 
 #include <algorithm>
 #include <atomic>
@@ -43,6 +44,19 @@ struct Library {
   ~Library() { mg_exit_library(); }
 };
 
+// No route has a use for one; a client may send an empty form.
+constexpr long long kMostBody = 4096;
+
+// Two who read such a request differently disagree where the next one begins (RFC 9112, 6.3).
+bool is_ambiguous(const mg_request_info& info) {
+  const auto told = std::ranges::count_if(
+      info.http_headers, info.http_headers + info.num_headers, [](const mg_header& header) {
+        return ::strcasecmp(header.name, "Content-Length") == 0 ||
+               ::strcasecmp(header.name, "Transfer-Encoding") == 0;
+      });
+  return told > 1;
+}
+
 }  // namespace
 
 class Server::Civetweb {
@@ -81,6 +95,8 @@ class Server::Civetweb {
     context_ = mg_start2(&init, &error);
     if (context_ == nullptr) return why_not(options_.addresses, text);
     starting_ = false;
+    // By then a write has timed out already: this is for what the kernel holds.
+    drop_what_is_not_taken(options_.timeout_ms + options_.timeout_ms / 2);
     learn_ports(options_.addresses);
     return {};
   }
@@ -128,6 +144,13 @@ class Server::Civetweb {
     delivery.head_only = std::string_view(info->request_method) == "HEAD";
     delivery.timeout = std::chrono::milliseconds(self.options_.answer_timeout_ms);
     if (access) delivery.headers = &access->config.headers;
+    if (is_ambiguous(*info))
+      return send_response(
+          connection, Response::text(400, "400 the length of the body is told more than once\n"),
+          delivery);
+    if (info->content_length > kMostBody)
+      return send_response(connection, Response::text(413, "413 no route takes a body\n"),
+                           delivery);
     if (access && !access->config.users.empty())
       if (const auto refusal = self.check_user(connection, *access))
         return send_response(connection, *refusal, delivery);

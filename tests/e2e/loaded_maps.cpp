@@ -2,7 +2,7 @@
 // Plays nfbpf-load and a program for the exporter's tests: real maps, pinned, with a manifest, and
 // counters that grow at a known rate until SIGTERM. Needs root.
 //
-//   loaded_maps PIN_DIR RUN_DIR PACKETS_PER_SECOND
+//   loaded_maps PIN_DIR RUN_DIR PACKETS_PER_SECOND [MORE_PAIRS]
 //
 // The growing series: 192.0.2.1 -> 198.51.100.2, udp, in; each packet 100 bytes.
 #include <arpa/inet.h>
@@ -28,7 +28,7 @@ namespace {
 using nlohmann::json;
 namespace fs = std::filesystem;
 
-constexpr std::uint32_t kEntries = 1024;
+std::uint32_t entries = 1024;
 volatile std::sig_atomic_t ended = 0;
 
 [[noreturn]] void die(const std::string& what, int error) {
@@ -58,7 +58,7 @@ int make_map(const Types& types, const char* name, std::uint32_t key_size, int k
   LIBBPF_OPTS(bpf_map_create_opts, opts, .btf_fd = static_cast<__u32>(types.fd),
               .btf_key_type_id = static_cast<__u32>(key_type),
               .btf_value_type_id = static_cast<__u32>(value_type));
-  const int fd = bpf_map_create(BPF_MAP_TYPE_PERCPU_HASH, name, key_size, 16, kEntries, &opts);
+  const int fd = bpf_map_create(BPF_MAP_TYPE_PERCPU_HASH, name, key_size, 16, entries, &opts);
   if (fd < 0) die(std::string("create ") + name, fd);
   if (const int error = bpf_obj_pin(fd, pin.c_str()); error != 0) die("pin " + pin.string(), error);
   fs::permissions(pin, fs::perms::owner_read | fs::perms::group_read | fs::perms::others_read);
@@ -72,7 +72,7 @@ int make_map(const Types& types, const char* name, std::uint32_t key_size, int k
                   {"type", "percpu_hash"},
                   {"key_size", key_size},
                   {"value_size", 16},
-                  {"max_entries", kEntries},
+                  {"max_entries", entries},
                   {"key_type_id", key_type},
                   {"value_type_id", value_type},
                   {"btf", "btf/" + types.sha256 + ".btf"},
@@ -119,14 +119,19 @@ void grow(int fd, const void* key, double per_second) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  if (argc != 4)
-    return std::fprintf(stderr, "usage: loaded_maps PIN_DIR RUN_DIR PACKETS_PER_SECOND\n"), 2;
+  if (argc != 4 && argc != 5)
+    return std::fprintf(stderr,
+                        "usage: loaded_maps PIN_DIR RUN_DIR PACKETS_PER_SECOND [MORE_PAIRS]\n"),
+           2;
+  const auto more = argc == 5 ? static_cast<std::uint32_t>(std::atoi(argv[4])) : 0U;
+  entries += more;
   const fs::path pin_dir = argv[1];
   const fs::path run_dir = argv[2];
   std::signal(SIGTERM, [](int) { ended = 1; });
   std::error_code code;
   fs::create_directories(pin_dir / NFBPF_PIN_MAPS, code);
   if (code) die(pin_dir.string() + " (is it on a bpffs?)", code.value());
+  fs::create_directories(pin_dir / NFBPF_PIN_LINKS / "fixture");  // in the place of a link
 
   Types types;
   load_types(types, run_dir);
@@ -143,6 +148,11 @@ int main(int argc, char** argv) {
   nfbpf_ipv4_key growing{NFBPF_DIRECTION_IN, IPPROTO_UDP, 0, 0, 0};
   ::inet_pton(AF_INET, "192.0.2.1", &growing.source);
   ::inet_pton(AF_INET, "198.51.100.2", &growing.destination);
+  for (std::uint32_t i = 0; i < more; ++i) {
+    const nfbpf_ipv4_key pair{NFBPF_DIRECTION_OUT, IPPROTO_TCP, 0, htonl(0x0a000000 + i),
+                              htonl(0xc6336402)};
+    set_count(v4, &pair, 1000 + i);
+  }
   nfbpf_ipv6_key still{0, IPPROTO_TCP, NFBPF_DIRECTION_OUT, {}, {}};
   ::inet_pton(AF_INET6, "2001:db8::1", &still.source);
   ::inet_pton(AF_INET6, "2001:db8::2", &still.destination);

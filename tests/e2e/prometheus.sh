@@ -4,6 +4,7 @@
 #
 #   . scripts/lib.sh; . tests/e2e/prometheus.sh
 #   prometheus_start http://127.0.0.1:9987/metrics     # one or more; scrapes each second
+#   prometheus_start --config FILE                     # with a configuration of one's own
 #   assert_up http://127.0.0.1:9987/metrics
 #   assert_rate 'nfbpf_source_destination_packets_total{source="192.0.2.1"}' 1000 3   # per second, percent
 #   assert_value 'sum(nfbpf_hook_packets_total)' 1000000
@@ -50,10 +51,12 @@ prometheus_config() { # URL...
     done
 }
 
-prometheus_start() { # URL...
+prometheus_start() { # URL... | --config FILE
     prometheus_bin=$(prometheus_binaries)
     prometheus_dir=$(mktemp -d)
-    prometheus_config "$@" >"$prometheus_dir/prometheus.yml"
+    if [ "$1" = --config ]; then cp "$2" "$prometheus_dir/prometheus.yml"; else
+        prometheus_config "$@" >"$prometheus_dir/prometheus.yml"
+    fi
     "$prometheus_bin/promtool" check config "$prometheus_dir/prometheus.yml" >/dev/null ||
         die "promtool refuses $prometheus_dir/prometheus.yml"
     "$prometheus_bin/prometheus" --config.file="$prometheus_dir/prometheus.yml" \
