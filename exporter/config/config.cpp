@@ -221,12 +221,11 @@ std::vector<std::string> known_keys() {
 }
 
 Result<Config> parse(const std::string& text, const std::string& name) {
+  const auto root = parse_yaml(text, name);
+  if (!root) return tl::unexpected(root.error());
+  // What a node of an odd kind is asked for may be an exception, too.
   try {
-    const auto documents = YAML::LoadAll(text);
-    if (documents.size() > 1)
-      return Place{name, "", documents[1].Mark()}.refuse(
-          "a second document begins; one is allowed");
-    return config_of(documents.empty() ? YAML::Node() : documents[0], name);
+    return config_of(*root, name);
   } catch (const YAML::Exception& e) {
     return Place{name, "", e.mark}.refuse("is not YAML: " + e.msg);
   }

@@ -71,9 +71,14 @@ Result<void> read_networks_file(const Place& place, const YAML::Node& node,
   errno = 0;
   std::ifstream file(*path);
   if (!file) return place.refuse(*path + ": " + std::generic_category().message(errno));
+  return read_network_lines(file, *path, networks);
+}
+
+Result<void> read_network_lines(std::istream& lines, const std::string& name,
+                                traffic::Networks& networks) {
   std::size_t number = 0;
-  for (std::string line; std::getline(file, line);) {
-    const std::string where = *path + ":" + std::to_string(++number);
+  for (std::string line; std::getline(lines, line);) {
+    const std::string where = name + ":" + std::to_string(++number);
     if (auto ok = read_line(where, std::move(line), networks); !ok) return ok;
   }
   return {};

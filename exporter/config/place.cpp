@@ -1,15 +1,89 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "config/place.h"
 
+#include <yaml-cpp/eventhandler.h>
+
+#include <optional>
+#include <sstream>
+
 #include "config/nearest.h"
 
 namespace nfbpf::config {
+
+namespace {
+
+// An error is one line, whatever stands in the file.
+std::string on_one_line(const std::string& text) {
+  constexpr std::string_view kHex = "0123456789abcdef";
+  std::string line;
+  for (const char c : text) {
+    const auto octet = static_cast<unsigned char>(c);
+    if (octet >= 0x20 && octet != 0x7f)
+      line += c;
+    else
+      line += {'\\', 'x', kHex[octet >> 4U], kHex[octet & 0xfU]};
+  }
+  return line;
+}
+
+// Where a document begins, if it has anything in it.
+class Beginning final : public YAML::EventHandler {
+ public:
+  void OnDocumentStart(const YAML::Mark&) override {}
+  void OnDocumentEnd() override {}
+  void OnNull(const YAML::Mark&, YAML::anchor_t) override {}
+  void OnAlias(const YAML::Mark& mark, YAML::anchor_t) override { note(mark); }
+  void OnScalar(const YAML::Mark& mark, const std::string&, YAML::anchor_t,
+                const std::string&) override {
+    note(mark);
+  }
+  void OnSequenceStart(const YAML::Mark& mark, const std::string&, YAML::anchor_t,
+                       YAML::EmitterStyle::value) override {
+    note(mark);
+  }
+  void OnSequenceEnd() override {}
+  void OnMapStart(const YAML::Mark& mark, const std::string&, YAML::anchor_t,
+                  YAML::EmitterStyle::value) override {
+    note(mark);
+  }
+  void OnMapEnd() override {}
+
+  std::optional<YAML::Mark> begins;
+
+ private:
+  void note(const YAML::Mark& at) {
+    if (!begins) begins = at;
+  }
+};
+
+// YAML::LoadAll() would do, but yaml-cpp 0.7 finds documents without end in some text that is none.
+std::optional<YAML::Mark> second_document(const std::string& text) {
+  std::istringstream stream(text);
+  YAML::Parser parser(stream);
+  Beginning first;
+  Beginning second;
+  if (!parser.HandleNextDocument(first) || !parser.HandleNextDocument(second)) return std::nullopt;
+  return second.begins;
+}
+
+}  // namespace
+
+Result<YAML::Node> parse_yaml(const std::string& text, const std::string& name) {
+  try {
+    YAML::Node root = YAML::Load(text);
+    if (const auto second = second_document(text))
+      return Place{name, "", *second}.refuse("a second document begins; one is allowed");
+    return root;
+  } catch (const YAML::Exception& e) {
+    return Place{name, "", e.mark}.refuse("is not YAML: " + e.msg);
+  }
+}
 
 tl::unexpected<Error> Place::refuse(const std::string& what) const {
   std::string at = file;
   if (!mark.is_null())
     at += ":" + std::to_string(mark.line + 1) + ":" + std::to_string(mark.column + 1);
-  return fail(at + ": " + (key.empty() ? "" : key + ": ") + what);
+  return fail(on_one_line(at + ": " + (key.empty() ? "" : key + ": ") + what));
 }
 
 std::string kind_of(const YAML::Node& node) {

@@ -28,6 +28,10 @@ struct Place {
   }
 };
 
+// The one document of a file; `name` stands for the file in errors. Empty text: a node that is
+// null.
+[[nodiscard]] Result<YAML::Node> parse_yaml(const std::string& text, const std::string& name);
+
 // "a mapping", "a list", the text in quotes, or "nothing".
 [[nodiscard]] std::string kind_of(const YAML::Node& node);
 

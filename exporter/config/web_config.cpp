@@ -316,17 +316,14 @@ Result<WebConfig> parse_web_config(const std::string& text, const std::filesyste
           [&](const Place& p, const YAML::Node& n) { return read_users(p, n, config); }},
          {"rate_limit", unsupported("--web.max-requests bounds requests at a time")}});
   };
+  const auto root = parse_yaml(text, file);
+  if (!root) return tl::unexpected(root.error());
   try {
-    const auto documents = YAML::LoadAll(text);
-    if (documents.size() > 1)
-      return Place{file, "", documents[1].Mark()}.refuse(
-          "a second document begins; one is allowed");
-    if (!documents.empty())
-      if (auto ok = read(documents[0]); !ok) return tl::unexpected(ok.error());
-    return config;
+    if (auto ok = read(*root); !ok) return tl::unexpected(ok.error());
   } catch (const YAML::Exception& e) {
     return Place{file, "", e.mark}.refuse("is not YAML: " + e.msg);
   }
+  return config;
 }
 
 Result<WebConfig> load_web_config(const std::filesystem::path& file) {

@@ -145,9 +145,10 @@ Reader::Step Reader::open_all() {
 
 // A label that `groups` names and no map has as an address.
 void Reader::add_unknown_labels(Open& opening) const {
-  for (const auto& [label, shown] : grouping_.labels) {
-    const auto has = [&](const auto& source) {
-      return std::ranges::any_of(source->layout().labels, [&](const traffic::Field& field) {
+  for (const auto& group : grouping_.labels) {
+    const std::string& label = group.first;
+    const auto has = [&label](const auto& source) {
+      return std::ranges::any_of(source->layout().labels, [&label](const traffic::Field& field) {
         return field.name == label || field.name == label + "_group";
       });
     };
