@@ -3,6 +3,7 @@
 
 #include <CLI/CLI.hpp>
 #include <cstdio>
+#include <functional>
 #include <vector>
 
 #include "config/web_config.h"
@@ -22,6 +23,9 @@ struct Flags {
   unsigned max_requests = 40;
   bool disable_exporter_metrics = false;
   bool enable_lifecycle = false;
+  std::string run_as;
+  bool allow_root = false;
+  bool no_sandbox = false;
   std::string sysfs = "/sys";
   std::string procfs = "/proc";
   std::string log_level;
@@ -50,6 +54,11 @@ void add_flags(CLI::App& app, Flags& flags, const std::string& version) {
                "Leave out process_*, which is about the exporter itself");
   app.add_flag("--web.enable-lifecycle", flags.enable_lifecycle,
                "Reload the configuration on POST /-/reload");
+  app.add_option("--run-as", flags.run_as, "USER[:GROUP] to become, when started as root");
+  app.add_flag("--allow-root", flags.allow_root,
+               "Stay root and keep its capabilities, which is more than it needs");
+  app.add_flag("--no-sandbox", flags.no_sandbox,
+               "Restrict neither system calls (seccomp) nor files (Landlock)");
   app.add_option("--path.sysfs", flags.sysfs, "Where sysfs is mounted")->capture_default_str();
   app.add_option("--path.procfs", flags.procfs, "Where procfs is mounted")->capture_default_str();
   app.add_option("--log.level", flags.log_level,
@@ -86,10 +95,13 @@ Result<void> apply_log(const Flags& flags, config::Config& config) {
   return {};
 }
 
-Result<void> check_web_config(const std::string& file) {
+Result<void> check_web_config(const std::string& file,
+                              const std::function<void(const std::filesystem::path&)>& read_again) {
   const auto web = config::load_web_config(file);
   if (!web) return tl::unexpected(web.error());
   if (!web->tls) return {};
+  for (const auto& path : {web->tls->cert_file, web->tls->key_file, web->tls->client_ca_file})
+    read_again(path);
   const auto identity = http::TlsIdentity::load(*web->tls);
   return identity ? Result<void>() : tl::unexpected(identity.error());
 }
@@ -116,8 +128,19 @@ Result<Settings> settings_of(const Flags& flags) {
   settings.max_requests = flags.max_requests;
   settings.process_metrics = !flags.disable_exporter_metrics;
   settings.lifecycle = flags.enable_lifecycle;
+  settings.run_as = flags.run_as;
+  settings.allow_root = flags.allow_root;
+  settings.sandbox = !flags.no_sandbox;
+  const auto read_again = [&](const std::filesystem::path& file) {
+    if (!file.empty()) settings.read_again.push_back(std::filesystem::absolute(file).parent_path());
+  };
+  read_again(flags.config_file);
+  read_again(flags.web_config_file);
+  read_again(settings.config.networks_file);
+  for (const config::PinnedMap& map : settings.config.pinned_maps) read_again(map.btf);
   if (!flags.web_config_file.empty())
-    if (auto ok = check_web_config(flags.web_config_file); !ok) return tl::unexpected(ok.error());
+    if (auto ok = check_web_config(flags.web_config_file, read_again); !ok)
+      return tl::unexpected(ok.error());
   return settings;
 }
 

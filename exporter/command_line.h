@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "base/result.h"
 #include "config/config.h"
@@ -20,6 +21,11 @@ struct Settings {
   unsigned max_requests = 40;             // 0: no limit
   bool process_metrics = true;            // of the exporter itself
   bool lifecycle = false;                 // POST /-/reload
+  std::string run_as;                     // USER[:GROUP]; empty: as we are
+  bool allow_root = false;
+  bool sandbox = true;
+  // Folders of the files that are read again while it runs.
+  std::vector<std::filesystem::path> read_again;
 };
 
 // Either settings to run with, or that the command line has been answered (--help, --version,

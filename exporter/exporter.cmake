@@ -6,6 +6,7 @@ add_subdirectory(reader)
 add_subdirectory(exposition)
 add_subdirectory(http)
 add_subdirectory(config)
+add_subdirectory(confine)
 
 find_package(Git QUIET)
 set(NFBPF_REVISION unknown)
@@ -24,10 +25,11 @@ target_link_libraries(nfbpf_command_line
   PUBLIC nfbpf_config nfbpf_http spdlog::spdlog PRIVATE CLI11::CLI11 nlohmann_json::nlohmann_json nfbpf_flags)
 target_include_directories(nfbpf_command_line PUBLIC ${PROJECT_SOURCE_DIR}/exporter)
 
+pkg_check_modules(SYSTEMD REQUIRED IMPORTED_TARGET libsystemd)
 add_executable(nfbpf_exporter main.cpp)
 target_compile_definitions(nfbpf_exporter PRIVATE
   NFBPF_VERSION="${PROJECT_VERSION}" NFBPF_REVISION="${NFBPF_REVISION}"
   NFBPF_COMPILER="${CMAKE_CXX_COMPILER_ID} ${CMAKE_CXX_COMPILER_VERSION}")
 target_link_libraries(nfbpf_exporter
-  PRIVATE nfbpf_command_line nfbpf_reader nfbpf_http nfbpf_flags)
+  PRIVATE nfbpf_command_line nfbpf_reader nfbpf_http nfbpf_confine nfbpf_flags PkgConfig::SYSTEMD)
 install(TARGETS nfbpf_exporter RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})

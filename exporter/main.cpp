@@ -3,12 +3,14 @@
 // privilege.
 #include <pthread.h>
 #include <spdlog/spdlog.h>
+#include <systemd/sd-daemon.h>
 
 #include <atomic>
 #include <chrono>
 #include <condition_variable>
 #include <csignal>
 #include <cstdio>
+#include <ctime>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -20,6 +22,7 @@
 #include "base/boot_time.h"
 #include "command_line.h"
 #include "config/web_config.h"
+#include "confine/confine.h"
 #include "exposition/dialect.h"
 #include "exposition/metrics_page.h"
 #include "http/negotiation.h"
@@ -143,6 +146,19 @@ std::vector<reader::OtherPin> other_pins(const config::Config& config) {
   return pins;
 }
 
+// Nothing where systemd did not start us (sd_notify(3)).
+void tell_systemd(const char* state) {
+  (void)::sd_notify(0, state);
+}
+
+// Type=notify-reload wants to know when it began.
+void tell_systemd_of_reload() {
+  timespec now{};
+  ::clock_gettime(CLOCK_MONOTONIC, &now);
+  (void)::sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%lld",
+                     static_cast<long long>(now.tv_sec) * 1'000'000 + now.tv_nsec / 1000);
+}
+
 // An error is logged when it begins and when it changes, not every second.
 void keep_house(reader::Reader& reader, Heartbeat& heartbeat, const std::stop_token& stop) {
   std::mutex mutex;
@@ -151,6 +167,7 @@ void keep_house(reader::Reader& reader, Heartbeat& heartbeat, const std::stop_to
   while (!stop.stop_requested()) {
     const auto ok = reader.tick(since_boot());
     heartbeat.beat();
+    tell_systemd("WATCHDOG=1");
     const std::string now = ok ? "" : ok.error().what;
     if (now != logged && !ok) spdlog::error("taking rows out of the maps: {}", now);
     if (now != logged && ok) spdlog::info("taking rows out of the maps: works again");
@@ -220,6 +237,36 @@ class Reloading {
   std::mutex mutex_;
 };
 
+// What is read from here on; see confine.h.
+std::vector<std::filesystem::path> readable(const Settings& settings) {
+  std::vector<std::filesystem::path> paths = settings.read_again;
+  // nfbpf-load removes its folders and makes them again, which are others to Landlock: the one
+  // above is what stays. It says in run_dir where it pinned, if the configuration does not.
+  paths.push_back(settings.config.run_dir.parent_path());
+  paths.push_back(settings.config.pin_dir.empty() ? "/sys/fs/bpf"
+                                                  : settings.config.pin_dir.parent_path());
+  paths.push_back(settings.sysfs / "module");
+  paths.emplace_back(
+      "/sys/devices/system/cpu");  // libbpf counts them there, wherever sysfs is said to be
+  paths.push_back(settings.procfs / "self");
+  return paths;
+}
+
+// Before any other thread starts: they get what this one has left.
+Result<exposition::Sandbox> give_up_privileges(const Settings& settings) {
+  if (!settings.run_as.empty())
+    if (auto ok = confine::become(settings.run_as); !ok) return tl::unexpected(ok.error());
+  if (auto ok = confine::check_user(settings.allow_root); !ok) return tl::unexpected(ok.error());
+  if (auto ok = confine::drop_capabilities(settings.allow_root); !ok)
+    return tl::unexpected(ok.error());
+  if (!settings.sandbox) return exposition::Sandbox{};
+  const auto landlock = confine::restrict_files(readable(settings));
+  if (!landlock) return tl::unexpected(landlock.error());
+  if (*landlock == 0)
+    spdlog::info("this kernel has no Landlock: files are restricted by their modes alone");
+  return exposition::Sandbox{true, *landlock};
+}
+
 // Null where there is no web configuration.
 Result<std::unique_ptr<http::WebAccess>> open_access(const Settings& settings) {
   const auto& file = settings.web_config_file;
@@ -243,6 +290,9 @@ Result<void> serve_until_signal(const Settings& settings, const sigset_t& signal
 
   const auto access = open_access(settings);
   if (!access) return tl::unexpected(access.error());
+  const auto sandbox = give_up_privileges(settings);
+  if (!sandbox) return tl::unexpected(sandbox.error());
+  page.note_sandbox(*sandbox);
   const auto server = http::Server::start({.addresses = config.listen_addresses,
                                            .max_requests = settings.max_requests,
                                            .compress = config.compression,
@@ -255,11 +305,21 @@ Result<void> serve_until_signal(const Settings& settings, const sigset_t& signal
   // One read now, so that the log says at once what is missing; the rest waits for scrapes.
   (void)page.ready();
 
+  if (settings.sandbox)
+    if (auto ok = confine::restrict_calls(); !ok) return ok;
+
   const std::jthread housekeeping(
       [&](const std::stop_token& stop) { keep_house(reader, heartbeat, stop); });
 
+  tell_systemd("READY=1\nSTATUS=serving");
   int signal = 0;
-  while ((signal = wait_for_signal(signals)) == SIGHUP) (void)reloading.reload();
+  while ((signal = wait_for_signal(signals)) == SIGHUP) {
+    tell_systemd_of_reload();
+    const auto ok = reloading.reload();
+    tell_systemd(ok ? "READY=1\nSTATUS=serving"
+                    : "READY=1\nSTATUS=serving; the last reload failed, see the log");
+  }
+  tell_systemd("STOPPING=1");
   spdlog::info("ending on {}", signal == SIGINT ? "SIGINT" : "SIGTERM");
   return {};
 }

@@ -109,6 +109,12 @@ Result<void> set_telemetry_path(const Place& place, const YAML::Node& node, Conf
   return {};
 }
 
+Result<void> set_networks_file(const Place& place, const YAML::Node& node, Config& config) {
+  if (auto ok = read_networks_file(place, node, networks_of(config)); !ok) return ok;
+  config.networks_file = node.Scalar();
+  return {};
+}
+
 constexpr std::array<Key, 14> kKeys = {{
     {"pin_dir",
      [](const Place& p, const YAML::Node& n, Config& c) { return set_directory(p, n, c.pin_dir); }},
@@ -122,8 +128,7 @@ constexpr std::array<Key, 14> kKeys = {{
     {"idle_timeout", set_idle_timeout},
     {"networks", [](const Place& p, const YAML::Node& n,
                     Config& c) { return read_networks(p, n, networks_of(c)); }},
-    {"networks_file", [](const Place& p, const YAML::Node& n,
-                         Config& c) { return read_networks_file(p, n, networks_of(c)); }},
+    {"networks_file", set_networks_file},
     {"groups",
      [](const Place& p, const YAML::Node& n, Config& c) { return read_groups(p, n, c.groups); }},
     {"web.listen_addresses", set_listen_addresses},

@@ -47,6 +47,7 @@ struct Config {
   std::vector<PinnedMap> pinned_maps;
   traffic::LedgerOptions series;                 // series_limit, idle_timeout
   std::shared_ptr<traffic::Networks> networks;   // null: none
+  std::filesystem::path networks_file;           // is in `networks`; empty: none
   std::map<std::string, traffic::Shown> groups;  // labels that are addresses
   LogLevel log_level = LogLevel::kInfo;
   LogFormat log_format = LogFormat::kLogfmt;

@@ -28,6 +28,8 @@ class MetricsPage {
   // That the configuration was read at that time (seconds since the epoch), or could not be.
   void note_reload(bool successful, double at) { self_.note_reload(successful, at); }
 
+  void note_sandbox(const Sandbox& sandbox) { self_.note_sandbox(sandbox); }
+
   // Whether a snapshot taken now is complete; else why not. Logs like write().
   [[nodiscard]] Result<void> ready();
 

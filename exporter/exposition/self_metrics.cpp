@@ -36,6 +36,7 @@ constexpr std::string_view kNames[] = {
     "nfbpf_program_info",
     "nfbpf_program_load_time_seconds",
     "nfbpf_sampling_packets",
+    "nfbpf_sandbox_info",
     "nfbpf_scrape_duration_seconds",
     "nfbpf_scrape_errors_total",
     "nfbpf_scrape_success",
@@ -251,12 +252,25 @@ class SelfMetrics::Registered {
                          .Help("When the configuration was read that applies, since unix epoch.")
                          .Register(registry_)
                          .Add({});
+    sandbox_ = &prometheus::BuildGauge()
+                    .Name("nfbpf_sandbox_info")
+                    .Help(
+                        "Whether system calls are restricted (seccomp), and the ABI of Landlock "
+                        "that restricts files, 0 for none.")
+                    .Register(registry_);
     auto& errors = prometheus::BuildCounter()
                        .Name("nfbpf_scrape_errors_total")
                        .Help("Failed collections by what was wrong; the log has the particulars.")
                        .Register(registry_);
     for (const char* reason : traffic::kErrorClassNames)
       errors_.push_back(&errors.Add({{"reason", reason}}));
+  }
+
+  void note_sandbox(const Sandbox& sandbox) {
+    sandbox_
+        ->Add({{"seccomp", sandbox.seccomp ? "1" : "0"},
+               {"landlock", std::to_string(sandbox.landlock)}})
+        .Set(1);
   }
 
   void note_reload(bool successful, double at) {
@@ -278,6 +292,7 @@ class SelfMetrics::Registered {
   prometheus::Registry registry_;
   std::optional<ProcessMetrics> process_;
   std::vector<prometheus::Counter*> errors_;
+  prometheus::Family<prometheus::Gauge>* sandbox_ = nullptr;
   prometheus::Gauge* successful_ = nullptr;
   prometheus::Gauge* succeeded_at_ = nullptr;
 };
@@ -288,6 +303,10 @@ SelfMetrics::~SelfMetrics() = default;
 
 void SelfMetrics::note_reload(bool successful, double at) {
   registered_->note_reload(successful, at);
+}
+
+void SelfMetrics::note_sandbox(const Sandbox& sandbox) {
+  registered_->note_sandbox(sandbox);
 }
 
 std::span<const std::string_view> SelfMetrics::names() {

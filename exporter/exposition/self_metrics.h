@@ -22,6 +22,12 @@ struct Build {
   std::string compiler;
 };
 
+// What the exporter may not do any more, for nfbpf_sandbox_info.
+struct Sandbox {
+  bool seccomp = false;
+  int landlock = 0;  // ABI version; 0: none
+};
+
 // The few families about the exporter itself: kept by a prometheus-cpp registry, written by our
 // dialects.
 class SelfMetrics {
@@ -41,6 +47,8 @@ class SelfMetrics {
 
   // A reload that failed leaves the time of the last that did not.
   void note_reload(bool successful, double at);
+
+  void note_sandbox(const Sandbox& sandbox);
 
   // Every name that render() may ever give.
   [[nodiscard]] static std::span<const std::string_view> names();

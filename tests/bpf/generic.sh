@@ -21,7 +21,7 @@ trap 'end_exporter; clean_up' EXIT
 start_exporter() { # CONFIG_LINES...; ${as[@]} runs it
     local _
     printf '%s\n' "run_dir: ${run:-$work/run-generic}" 'web: {listen_addresses: ["127.0.0.1:0"]}' "$@" >"$work/exporter.yaml"
-    "${as[@]}" "$exporter" --config.file "$work/exporter.yaml" --path.sysfs "$work" 2>"$work/exporter.log" &
+    "${as[@]}" "$exporter" --allow-root --config.file "$work/exporter.yaml" --path.sysfs "$work" 2>"$work/exporter.log" &
     exporter_pid=$!
     for _ in $(seq 50); do
         url=$(sed -n 's/.*msg="listening on \([^"]*\)".*/http:\/\/\1\/metrics/p' "$work/exporter.log")

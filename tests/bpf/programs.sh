@@ -22,7 +22,7 @@ trap 'end_exporter; clean_up' EXIT
 start_exporter() { # PROGRAM
     printf '%s\n' "run_dir: $work/run-$1" 'web: {listen_addresses: ["10.1.0.2:9987"]}' >"$work/exporter.yaml"
     # Not by ns: what is in the background would be its shell, and end without the exporter.
-    nsenter --net=/run/netns/right "$build/exporter/nfbpf_exporter" --config.file "$work/exporter.yaml" --path.sysfs "$work" 2>"$work/exporter.log" &
+    nsenter --net=/run/netns/right "$build/exporter/nfbpf_exporter" --allow-root --config.file "$work/exporter.yaml" --path.sysfs "$work" 2>"$work/exporter.log" &
     exporter_pid=$!
     page >"$work/page" || fail "the exporter does not answer: $(cat "$work/exporter.log")"
 }

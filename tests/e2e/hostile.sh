@@ -39,7 +39,7 @@ wait_for() { # FILE PATTERN
 pids+=($!)
 wait_for "$dir/maps.log" ready
 printf 'run_dir: %s\nseries_limit: 20000\nweb: {listen_addresses: ["127.0.0.1:0"]}\n' "$dir/run" >"$dir/exporter.yaml"
-"$exporter" --config.file "$dir/exporter.yaml" >"$dir/log" 2>&1 &
+"$exporter" --allow-root --config.file "$dir/exporter.yaml" >"$dir/log" 2>&1 &
 pids+=($!)
 wait_for "$dir/log" 'listening on'
 address=$(sed -n 's/.*msg="listening on \([^" ]*\).*/\1/p' "$dir/log")

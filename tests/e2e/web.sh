@@ -28,7 +28,7 @@ fail() { log "FAILED: $*"; [ ! -e "$dir/log" ] || tail -5 "$dir/log" >&2; exit 1
 start() { # FLAG...
     [ -z "$pid" ] || { kill "$pid" && wait "$pid"; } 2>/dev/null || true
     printf 'run_dir: %s/run\nweb: {listen_addresses: ["127.0.0.1:0"]}\n' "$dir" >"$dir/exporter.yaml"
-    "$exporter" --config.file "$dir/exporter.yaml" "$@" >"$dir/log" 2>&1 &
+    "$exporter" --allow-root --config.file "$dir/exporter.yaml" "$@" >"$dir/log" 2>&1 &
     pid=$!
     for _ in $(seq 300); do
         address=$(sed -n 's/.*msg="listening on \([^" ]*\).*/\1/p' "$dir/log")

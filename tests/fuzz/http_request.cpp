@@ -41,6 +41,12 @@ extern "C" int LLVMFuzzerTestOneInput(const unsigned char* data, std::size_t siz
   to.sin_family = AF_INET;
   to.sin_port = htons(port());
   to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  // From another address of loopback each time, or the ports of one are used up in a minute.
+  static std::uint32_t connections = 0;
+  sockaddr_in from{};
+  from.sin_family = AF_INET;
+  from.sin_addr.s_addr = htonl(0x7f010001U + connections++ % 0x00f00000U);
+  (void)::bind(fd.get(), reinterpret_cast<const sockaddr*>(&from), sizeof(from));
   if (::connect(fd.get(), reinterpret_cast<const sockaddr*>(&to), sizeof(to)) != 0) std::abort();
   (void)::send(fd.get(), data, size, MSG_NOSIGNAL);
   ::shutdown(fd.get(), SHUT_WR);  // nothing more comes: it need not wait
