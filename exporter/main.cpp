@@ -25,7 +25,9 @@
 #include "confine/confine.h"
 #include "exposition/dialect.h"
 #include "exposition/metrics_page.h"
+#include "exposition/traffic_json.h"
 #include "http/negotiation.h"
+#include "http/page.h"
 #include "http/server.h"
 #include "http/web_access.h"
 #include "logging.h"
@@ -62,14 +64,6 @@ int wait_for_signal(const sigset_t& signals) {
   int signal = 0;
   sigwait(&signals, &signal);
   return signal;
-}
-
-std::string landing_page(const std::string& telemetry_path) {
-  return "<!DOCTYPE html>\n<html lang=\"en\">\n<head><meta "
-         "charset=\"utf-8\"><title>nfbpf_exporter</title></head>\n"
-         "<body>\n<h1>nfbpf_exporter</h1>\n<p>" +
-         version_text() + "</p>\n<p><a href=\"" + telemetry_path +
-         "\">Metrics</a></p>\n</body>\n</html>\n";
 }
 
 // A line for each set of labels: how many series, of which family, by which labels.
@@ -113,10 +107,12 @@ std::vector<http::Route> routes(exposition::MetricsPage& page, reader::Reader& r
                           [&page, &dialect](exposition::Sink& sink) { page.write(sink, dialect); },
                           true};
   };
-  const auto landing = [html = landing_page(telemetry_path)](const http::Request&) {
-    auto response = http::Response::text(200, html);
-    response.content_type = "text/html; charset=utf-8";
-    return response;
+  const auto traffic = [&reader](const http::Request&) {
+    return http::Response{200, "application/json",
+                          [&reader](exposition::Sink& sink) {
+                            exposition::write_traffic_json(sink, *reader.take(), build());
+                          },
+                          true};
   };
   const auto healthy = [&heartbeat](const http::Request&) {
     return heartbeat.alive()
@@ -133,11 +129,13 @@ std::vector<http::Route> routes(exposition::MetricsPage& page, reader::Reader& r
     return lines ? http::Response::text(200, *lines)
                  : http::Response::text(503, lines.error().what + "\n");
   };
-  return {{telemetry_path, metrics},
-          {"/", landing},
-          {"/-/healthy", healthy, false, false},
-          {"/-/ready", ready},
-          {"/debug/cardinality", cardinality}};
+  std::vector<http::Route> all = http::page_routes(telemetry_path);
+  all.push_back({telemetry_path, metrics});
+  all.push_back({"/api/v1/traffic", traffic});
+  all.push_back({"/-/healthy", healthy, false, false});
+  all.push_back({"/-/ready", ready});
+  all.push_back({"/debug/cardinality", cardinality});
+  return all;
 }
 
 std::vector<reader::OtherPin> other_pins(const config::Config& config) {

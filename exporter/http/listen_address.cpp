@@ -67,7 +67,10 @@ Result<void> check_telemetry_path(std::string_view path) {
     return c > ' ' && c < 0x7f && std::string_view("?#%\\\"<>").find(c) == std::string_view::npos;
   };
   const std::string quoted = "\"" + std::string(path) + "\"";
-  if (path == "/" || path.starts_with("/-/"))
+  const auto own = [&](std::string_view start) { return path.starts_with(start); };
+  constexpr std::string_view kFiles[] = {"/", "/page.css", "/page.js", "/icon.svg"};
+  if (own("/-/") || own("/api/") || own("/debug/") ||
+      std::ranges::find(kFiles, path) != std::end(kFiles))
     return fail(quoted + " is the server's own; use a path such as /metrics");
   if (path.starts_with('/') && !has_dots(path) && std::ranges::all_of(path, allowed)) return {};
   return fail(quoted +

@@ -1,0 +1,66 @@
+#!/bin/bash
+# The page that people look at, in Chromium, over live traffic: see page.py.
+#
+#   ns left --netfilter link, hook out--> veth --> ns right          nfbpf_exporter <-- Chromium
+# shellcheck source=tests/bpf/lib.sh
+. "$(dirname "$0")/lib.sh"
+
+for tool in chromium chromedriver; do
+    command -v $tool >/dev/null || skip "needs $tool"
+done
+/usr/bin/python3 -c 'import selenium' 2>/dev/null || skip "needs python3-selenium"
+
+pins=$base-left run=$work/run-left
+topology_pair
+trap 'end' EXIT
+know_neighbours left right
+ns left ip route add 10.77.0.0/16 via 10.1.0.2
+if ! ns left nfbpf-load --pin-dir "$pins" --run-dir "$run" attach --datapath netfilter-link --hooks out \
+    --families ipv4 --group 65534 2>"$work/refused"; then
+    skip "no netfilter link here: $(cat "$work/refused")"
+fi
+exporter=''
+end() {
+    [ -z "$exporter" ] || kill "$exporter" 2>/dev/null || true
+    touch "$work/done"
+    wait 2>/dev/null || true
+    clean_up
+}
+printf 'run_dir: %s\nseries_limit: 20000\nweb: {listen_addresses: ["127.0.0.1:0"]}\n' "$run" >"$work/exporter.yaml"
+chmod 755 "$work"
+install -m 755 "$build/exporter/nfbpf_exporter" "$work/nfbpf_exporter"
+"$work/nfbpf_exporter" --run-as 65534 --config.file "$work/exporter.yaml" 2>"$work/exporter.log" &
+exporter=$!
+url=''
+for ((i = 0; i < 300 && ${#url} == 0; i++)); do
+    url=$(sed -n 's/.*msg="listening on \([^"]*\)".*/http:\/\/\1\//p' "$work/exporter.log")
+    sleep 0.05
+done
+[ -n "$url" ] || fail "the exporter does not listen: $(cat "$work/exporter.log")"
+
+step "ten thousand pairs that are there already, and some that go on"
+ns left nfbpf-traffic flood --to 10.1.0.2 --count 10000 >/dev/null
+cat >"$work/flow" <<FLOW
+#!/bin/bash
+. "$NFBPF_TESTS/lib.sh"
+for ((i = 0; i < 600; i++)); do
+    [ ! -e "$work/done" ] || exit 0
+    ns left nfbpf-traffic udp --to 10.1.0.2 --count 400 --payload 1200 >/dev/null
+    sleep 0.2
+done
+FLOW
+chmod +x "$work/flow"
+background() {
+    local to count
+    while [ ! -e "$work/done" ]; do
+        while read -r to count; do
+            ns left nfbpf-traffic udp --to "$to" --count "$count" --payload 700 >/dev/null
+        done <<<$'10.77.0.1 90\n10.77.0.2 50\n10.77.3.9 33\n10.77.8.8 12\n10.77.200.1 5'
+        ns left nfbpf-traffic icmp --to 10.77.0.1 --count 2 >/dev/null
+        sleep 0.2
+    done
+}
+background &
+step "Chromium"
+timeout 150 /usr/bin/python3 "$(dirname "$0")/page.py" "$url" "$work/flow" "$work" || fail "the page: $(tail -3 "$work/exporter.log")"
+[ -z "${NFBPF_KEEP:-}" ] || cp "$work"/*.png "$NFBPF_KEEP"
