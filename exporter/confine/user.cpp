@@ -85,12 +85,19 @@ Result<void> set_capabilities(const Caps& caps) {
   return {};
 }
 
+// Only who may (CAP_SETPCAP) can; with no_new_privs it is one that no exec uses.
+void empty_bounding_set() {
+  for (unsigned cap = 0; cap < kMostCaps; ++cap)
+    if (::prctl(PR_CAPBSET_READ, cap, 0, 0, 0) == 1) (void)::prctl(PR_CAPBSET_DROP, cap, 0, 0, 0);
+}
+
 }  // namespace
 
 Result<void> become(const std::string& user_and_group) {
   const auto ids = ids_of(user_and_group);
   if (!ids) return tl::unexpected(ids.error());
   const std::string what = "--run-as " + user_and_group;
+  empty_bounding_set();
   // Permitted ones outlive the change; drop_capabilities() takes them.
   if (maps_want_cap_bpf() && ::prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0) != 0)
     return fail_errno(errno, what);
@@ -116,10 +123,7 @@ Result<void> drop_capabilities(bool keep_all) {
   if (!caps) return tl::unexpected(caps.error());
   const std::uint32_t cap_bpf = 1U << (kCapBpf - 32);
   const bool keep = maps_want_cap_bpf() && ((*caps)[1].permitted & cap_bpf) != 0;
-  // Only who may (CAP_SETPCAP) can empty the bounding set; no_new_privs makes it one that no exec
-  // uses.
-  for (unsigned cap = 0; cap < kMostCaps; ++cap)
-    if (::prctl(PR_CAPBSET_READ, cap, 0, 0, 0) == 1) (void)::prctl(PR_CAPBSET_DROP, cap, 0, 0, 0);
+  empty_bounding_set();
   (void)::prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
   Caps none{};
   if (keep) none[1].effective = none[1].permitted = cap_bpf;
