@@ -67,6 +67,18 @@ void add_flags(CLI::App& app, Flags& flags, const std::string& version) {
                  std::string("Format of log lines: ") + config::kLogFormats + " [logfmt]");
 }
 
+CLI::App* add_top(CLI::App& app, TopOptions& top) {
+  CLI::App* command = app.add_subcommand("top", "Show the busiest rows of a running exporter");
+  command->add_option("--url", top.url, "Where it serves, http alone")->capture_default_str();
+  command->add_option("--seconds", top.seconds, "Between two looks")
+      ->check(CLI::Range(1, 3600))
+      ->capture_default_str();
+  command->add_option("--rows", top.rows, "How many; 0: as there is room for")
+      ->capture_default_str();
+  command->add_flag("--once", top.once, "One table, and end");
+  return command;
+}
+
 Result<void> apply_addresses(const Flags& flags, config::Config& config) {
   if (flags.listen_addresses.empty()) return {};
   config.listen_addresses.clear();
@@ -150,11 +162,14 @@ Result<CommandLine> read_command_line(int argc, const char* const* argv,
                                       const std::string& version) {
   CLI::App app{"Exports the traffic counters of nfbpf's BPF maps to Prometheus.", "nfbpf_exporter"};
   Flags flags;
+  TopOptions top;
   try {
     add_flags(app, flags, version);
+    const CLI::App* command = add_top(app, top);
     app.parse(argc, argv);
+    if (command->parsed()) return CommandLine{std::nullopt, top, 0};
   } catch (const CLI::Success& e) {  // --help and --version
-    return CommandLine{std::nullopt, app.exit(e)};
+    return CommandLine{std::nullopt, std::nullopt, app.exit(e)};
   } catch (const CLI::Error& e) {
     return fail(std::string(e.what()) + "; see --help");
   }
@@ -162,9 +177,9 @@ Result<CommandLine> read_command_line(int argc, const char* const* argv,
   if (!settings) return tl::unexpected(settings.error());
   if (flags.config_check) {
     std::puts("configuration is valid");
-    return CommandLine{std::nullopt, 0};
+    return CommandLine{std::nullopt, std::nullopt, 0};
   }
-  return CommandLine{std::move(*settings), 0};
+  return CommandLine{std::move(*settings), std::nullopt, 0};
 }
 
 }  // namespace nfbpf

@@ -8,6 +8,7 @@
 
 #include "base/result.h"
 #include "config/config.h"
+#include "top.h"
 
 namespace nfbpf {
 
@@ -28,10 +29,12 @@ struct Settings {
   std::vector<std::filesystem::path> read_again;
 };
 
-// Either settings to run with, or that the command line has been answered (--help, --version,
+// Settings to run with, or what top is to do, or that the command line has been answered (--help,
+// --version,
 // --config.check) and the process ends with this status.
 struct CommandLine {
   std::optional<Settings> settings;
+  std::optional<TopOptions> top;  // nfbpf_exporter top
   int exit_status = 0;
 };
 

@@ -342,6 +342,11 @@ int run(int argc, char** argv) {
     std::fprintf(stderr, "nfbpf_exporter: %s\n", command.error().what.c_str());
     return 1;
   }
+  if (command->top) {
+    const auto ok = top(*command->top);
+    if (!ok) std::fprintf(stderr, "nfbpf_exporter: %s\n", ok.error().what.c_str());
+    return ok ? 0 : 1;
+  }
   if (!command->settings) return command->exit_status;
 
   set_up_logging(command->settings->config.log_level, command->settings->config.log_format);

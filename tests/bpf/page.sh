@@ -61,6 +61,12 @@ background() {
     done
 }
 background &
+step "in a terminal"
+(cd "$work" && "$work/nfbpf_exporter" top --once --url "$url" --seconds 1 --rows 5) | tee "$work/top"
+grep -qE '^ *[0-9.]+ kB/s +[0-9]+ /s  10.1.0.1 > 10.77.0.1  .*udp' "$work/top" || fail "the busiest is not in it"
+assert_refused "top without an exporter" "127.0.0.1:1: is an nfbpf_exporter running there: Connection refused" \
+    "$work/nfbpf_exporter" top --once --url http://127.0.0.1:1
+assert_refused "top of something else" "is no http:// address" "$work/nfbpf_exporter" top --url https://x
 step "Chromium"
 timeout 150 /usr/bin/python3 "$(dirname "$0")/page.py" "$url" "$work/flow" "$work" || fail "the page: $(tail -3 "$work/exporter.log")"
 [ -z "${NFBPF_KEEP:-}" ] || cp "$work"/*.png "$NFBPF_KEEP"
