@@ -41,7 +41,8 @@ bool is_label_name(const std::string& name) {
 
 // The number that says which address is in a union, if this member is one.
 std::optional<traffic::FamilyChoice> choice_by(const btf* b, const Member& member) {
-  if (btf_is_any_enum(member.type.type) && type_name(b, member.type.type) == "nfbpf_family")
+  if (btf_is_any_enum(member.type.type) && type_name(b, member.type.type) == "nfbpf_family" &&
+      member.size <= sizeof(std::uint64_t))
     return traffic::FamilyChoice{member.offset, member.size, 1, 2};
   if (btf_is_int(member.type.type) && member.own_name() == "family" && member.size <= 4)
     return traffic::FamilyChoice{member.offset, member.size, kAfInet, kAfInet6};

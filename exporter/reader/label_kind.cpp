@@ -75,11 +75,17 @@ bool is_string(const btf* b, const Member& member) {
   return member.type.is("nfbpf_string_t") || type_name(b, element->type) == "char";
 }
 
+// The kernel refuses such BTF; a file may have it.
+std::string odd_enum(const Member& member) {
+  return "is an enum of " + std::to_string(member.size) + " bytes";
+}
+
 Result<std::optional<LabelKind>> kind_of_typedef(const btf* b, const Member& member) {
   const Resolved& r = member.type;
   if (r.is_any("nfbpf_flags_")) {
     if (!btf_is_any_enum(r.type))
       return fail("is a nfbpf_flags typedef of no enum, so its bits have no names");
+    if (!is_int_size(member.size)) return fail(odd_enum(member));
     return LabelKind{.kind = FieldKind::kFlags, .names = enum_names(b, r.type)};
   }
   for (const NamedKind& named : kNamedKinds) {
@@ -124,8 +130,10 @@ Result<LabelKind> label_kind(const btf* b, const Member& member) {
   auto named = kind_of_typedef(b, member);
   if (!named) return tl::unexpected(named.error());
   if (*named) return std::move(**named);
-  if (btf_is_any_enum(r.type))
+  if (btf_is_any_enum(r.type)) {
+    if (!is_int_size(member.size)) return fail(odd_enum(member));
     return LabelKind{.kind = FieldKind::kEnum, .names = enum_names(b, r.type)};
+  }
   if (btf_is_int(r.type) && is_int_size(member.size)) {
     const bool is_signed = (btf_int_encoding(r.type) & BTF_INT_SIGNED) != 0;
     return LabelKind{.kind = is_signed ? FieldKind::kInt : FieldKind::kUint};
