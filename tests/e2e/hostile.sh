@@ -51,8 +51,8 @@ at_most() { awk -v a="$2" -v m="$3" 'BEGIN { exit !(a <= m) }' || die "$1: $2, a
 [ "$(number refused)" = 0 ] || die "good scrapes were refused"
 [ "$(number scrapes)" -ge 5 ] || die "too few scrapes"
 [ "$(number cuts)" -ge 200 ] || die "the bad clients were not cut, or were none"
-# What the server is told to wait for, and a second for a busy machine.
-at_most "a half-open client held on for" "$(number half_open_held)" 6
-at_most "one that never reads held on for" "$(number never_reading_held)" 6
+# Five is what the server is made for; twice that for a busy machine. Without time-outs it is for ever.
+at_most "a half-open client held on for" "$(number half_open_held)" 10
+at_most "one that never reads held on for" "$(number never_reading_held)" 10
 kill -0 "${pids[1]}" || die "the exporter is gone"
 log pass
