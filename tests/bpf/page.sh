@@ -29,6 +29,7 @@ end() {
 printf 'run_dir: %s\nseries_limit: 20000\nweb: {listen_addresses: ["127.0.0.1:0"]}\n' "$run" >"$work/exporter.yaml"
 chmod 755 "$work"
 install -m 755 "$build/exporter/nfbpf_exporter" "$work/nfbpf_exporter"
+: >"$work/exporter.log" # it is looked into before it is there
 "$work/nfbpf_exporter" --run-as 65534 --config.file "$work/exporter.yaml" 2>"$work/exporter.log" &
 exporter=$!
 url=''
