@@ -153,6 +153,7 @@ Result<Manifest> attach_by(const Datapath& datapath, const AttachOptions& option
   auto object = load(options, datapath.entry, datapath.name != "kmod", undo);
   if (!object) return tl::unexpected(object.error());
   if (object->has_buffers()) {
+    if (object->maps_are_new()) remove_series_pins(options.pin_dir, false);  // of other maps
     auto ok = make_series_pins(options.pin_dir, options.series_bytes, options.readers, undo);
     if (!ok) return tl::unexpected(ok.error());
   }
@@ -286,12 +287,14 @@ Result<std::vector<std::string>> detach(const DetachOptions& options) {
   if (::unlink((options.pin_dir / NFBPF_PIN_PREVIOUS).c_str()) == 0) {
     taken.emplace_back("previous program");
   }
+  // What speaks of the maps goes before they do: series that stand at what is in no map any more
+  // would be told wrong.
+  remove_series_pins(options.pin_dir, options.keep_maps);
   // Rules are no counters: an attach begins without any.
   unpin_all(options.pin_dir / NFBPF_PIN_MAPS, NFBPF_FILTER_PREFIX);
   if (!options.keep_maps && unpin_all(options.pin_dir / NFBPF_PIN_MAPS)) {
     taken.emplace_back("maps");
   }
-  remove_series_pins(options.pin_dir, options.keep_maps);
   remove_pin_dirs(options.pin_dir);
   remove_manifest(options.run_dir);
   return taken;

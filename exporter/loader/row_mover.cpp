@@ -151,8 +151,9 @@ Result<void> RowMover::load_adder() {
   a.leave(kAdded);
 
   std::array<char, 4096> log{};
-  LIBBPF_OPTS(bpf_prog_load_opts, options, .log_level = 1, .log_size = log.size(),
-              .log_buf = log.data());
+  // Level 0: libbpf asks again for a log where the kernel refuses. A log that is asked for and too
+  // small is a refusal of its own before 6.4.
+  LIBBPF_OPTS(bpf_prog_load_opts, options, .log_size = log.size(), .log_buf = log.data());
   adder_.reset(bpf_prog_load(BPF_PROG_TYPE_SOCKET_FILTER, "nfbpf_add_row", "GPL", a.code().data(),
                              a.code().size(), &options));
   if (!adder_) return fail_errno(errno, what_ + ": program that moves rows");

@@ -85,7 +85,8 @@ Result<void> Keeper::keep(const traffic::Continuity& continuity) {
 Result<void> Keeper::remember(std::unique_ptr<Epoch> epoch) {
   const auto folder = places_.run_dir / "btf";
   owner_ = open_folder(folder);
-  if (owner_ && ::flock(owner_.get(), LOCK_EX | LOCK_NB) != 0)
+  if (!owner_) return fail_errno(errno, folder.string() + ": cannot open the folder to lock it");
+  if (::flock(owner_.get(), LOCK_EX | LOCK_NB) != 0)
     return fail(folder.string() +
                 ": another nfbpf_exporter keeps these series; one at a time, end the other first");
   const auto saved = series_store().load();
@@ -212,12 +213,17 @@ Result<void> Keeper::tick(double now, const std::function<bool()>& still_ours) {
     drained_at_ = ranked_at_ = now;
     ticked_ = true;
   }
+  // How much room there is, is known from a read; nobody may have scraped yet.
+  if (epoch_ && maps_.empty())
+    if (const auto read = live(); !read) return tl::unexpected(read.error());
   if (epoch_ && (undrained_ || is_due(now))) {
     const UniqueFd lock = open_folder(places_.run_dir);
     // The loader is at work, or has changed what we know: the next tick will do.
     if (!lock || ::flock(lock.get(), LOCK_EX | LOCK_NB) != 0 || !still_ours()) return {};
     if (auto ok = drain(now); !ok) return ok;
-    return rank(now);
+    // A flood has us drain every second: who is busy is told over a longer time.
+    const bool rank_due = now - ranked_at_ >= kRankSeconds || !ledgers_.is_over();
+    return rank_due ? rank(now) : Result<void>();
   }
   const bool idle_due = !epoch_ && now - ranked_at_ >= options_.idle_seconds / 3;
   const bool over_due = ledgers_.is_over() && now - ranked_at_ >= kRankSeconds;

@@ -160,7 +160,8 @@ MapOpener::Opened PinOpener::open_other(const OtherPin& pin) {
 }
 
 tl::expected<MapOpener::Opened, Failure> PinOpener::open(const ManifestMap& map) {
-  const traffic::MapRules& rules = rules_of(map.name);
+  // Two buffers are one table under the name of the first.
+  const traffic::MapRules& rules = rules_of(map.second_of.empty() ? map.name : map.second_of);
   if (rules.drop) return Opened{};
   const std::string path =
       pin_dir_.empty() ? map.pin : (pin_dir_ / NFBPF_PIN_MAPS / map.name).string();

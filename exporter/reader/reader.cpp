@@ -22,6 +22,12 @@ using traffic::Failure;
 
 constexpr const char* kModuleDatapath = "kmod";
 
+// Whether rows of the one may be added to rows of the other.
+bool same_rows(const traffic::Layout& a, const traffic::Layout& b) {
+  return a.key_size == b.key_size && a.labels == b.labels && a.counters == b.counters &&
+         a.histograms == b.histograms;
+}
+
 template <typename Collect>
 traffic::Collection timed(const char* name, Collect collect) {
   const auto start = std::chrono::steady_clock::now();
@@ -127,6 +133,12 @@ Reader::Step Reader::open_all() {
     MapSource* source = grouped.get();
     opening.sources.push_back(std::move(grouped));
     if (const auto first = part_of.find(map.second_of); first != part_of.end()) {
+      if (!same_rows(parts[first->second].first->layout(), source->layout()))
+        return tl::unexpected(Failure{
+            ErrorClass::kLayout,
+            Error{0, "map " + map.name + ": has other labels or counters than " + map.second_of +
+                         ", whose second buffer it is; detach "
+                         "and load again"}});
       parts[first->second].second = source;
     } else {
       part_of[map.name] = parts.size();

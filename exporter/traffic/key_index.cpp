@@ -59,7 +59,9 @@ std::optional<std::size_t> KeyIndex::find(std::span<const std::byte> key) const 
   std::size_t at = hash(key.data()) & (slots_.size() - 1);
   for (; slots_[at] != 0; at = (at + 1) & (slots_.size() - 1)) {
     const std::size_t number = slots_[at] - 1;
-    if (std::memcmp(keys_.data() + number * key_size_, key.data(), key_size_) == 0) return number;
+    if (key_size_ == 0 ||
+        std::memcmp(keys_.data() + number * key_size_, key.data(), key_size_) == 0)
+      return number;
   }
   return std::nullopt;
 }
@@ -69,7 +71,8 @@ std::pair<std::size_t, bool> KeyIndex::find_or_add(std::span<const std::byte> ke
   std::size_t at = hash(key.data()) & (slots_.size() - 1);
   for (; slots_[at] != 0; at = (at + 1) & (slots_.size() - 1)) {
     const std::size_t number = slots_[at] - 1;
-    if (std::memcmp(keys_.data() + number * key_size_, key.data(), key_size_) == 0)
+    if (key_size_ == 0 ||
+        std::memcmp(keys_.data() + number * key_size_, key.data(), key_size_) == 0)
       return {number, false};
   }
   keys_.insert(keys_.end(), key.begin(), key.begin() + static_cast<std::ptrdiff_t>(key_size_));

@@ -210,18 +210,25 @@ void Ledger::remove(const std::vector<std::vector<bool>>& leaving, bool keep) {
 // Of a map whose rows others take out: a series without its row is gone, with what it counted. Its
 // offset is below 0 then: what it had before it entered, which is in `other` already. One above 0
 // is what was drained while the map was a buffer, and stays.
-bool Ledger::drop_vanished(const Assignment& assignment) {
+bool Ledger::drop_vanished(const LiveTables& live, const Assignment& assignment) {
   auto leaving = nobody_leaves();
   bool any = false;
   for (std::size_t p = 0; p < states_.size(); ++p) {
     if (states_[p].drained) continue;
     const std::size_t width = states_[p].layout->counters.size();
+    const std::size_t score = states_[p].score_counter;
     for (std::size_t n = 0; n < leaving[p].size(); ++n) {
-      const std::uint64_t offset = states_[p].series.offsets[n * width + states_[p].score_counter];
+      const std::uint64_t offset = states_[p].series.offsets[n * width + score];
       leaving[p][n] = static_cast<std::int64_t>(offset) <= 0;
     }
-    for (const std::uint32_t number : assignment[p])
-      if (number != kUnlisted) leaving[p][number] = false;
+    for (std::size_t row = 0; row < assignment[p].size(); ++row) {
+      const std::uint32_t number = assignment[p][row];
+      if (number == kUnlisted) continue;
+      // Less than it had when it entered: it was taken out, and made again before anybody looked.
+      const std::uint64_t offset = states_[p].series.offsets[number * width + score];
+      const auto shown = static_cast<std::int64_t>(offset + live[p].values(row)[score]);
+      leaving[p][number] = static_cast<std::int64_t>(offset) < 0 && shown < 0;
+    }
     any |= std::ranges::find(leaving[p], true) != leaving[p].end();
   }
   if (any) remove(leaving, false);
@@ -277,7 +284,7 @@ Table Ledger::other_table(PartState& part, const Table& live,
 Ledger::Shown Ledger::show(const LiveTables& live) {
   Shown shown;
   auto assignment = assign(live);
-  if (drop_vanished(assignment)) {
+  if (drop_vanished(live, assignment)) {
     shown.changed = true;
     assignment = assign(live);
   }
@@ -358,6 +365,22 @@ void Ledger::enter(const Candidate& candidate, const LiveTables& live) {
     if (!part.gauges[i]) last[i] -= std::min(last[i], values[i]);
 }
 
+// Of a map that is not ours: what these rows counted is part of a cell from now on, and stays there
+// though they vanish before the next look.
+void Ledger::keep_in_cells(const LiveTables& live, const Assignment& assignment,
+                           const std::vector<std::vector<bool>>& leaving) {
+  for (std::size_t p = 0; p < states_.size(); ++p) {
+    PartState& part = states_[p];
+    if (part.drained) continue;
+    for (std::size_t row = 0; row < assignment[p].size(); ++row) {
+      if (assignment[p][row] == kUnlisted || !leaving[p][assignment[p][row]]) continue;
+      const std::size_t cell = cell_of(part, live[p].key(row));
+      add(part, part.cell_live_sums.data() + cell * part.layout->counters.size(),
+          live[p].values(row), 1);
+    }
+  }
+}
+
 bool Ledger::left_lately(const PartState& part, std::span<const std::byte> key) {
   return !part.left.empty() && part.left.contains(std::vector<std::byte>(key.begin(), key.end()));
 }
@@ -369,7 +392,7 @@ bool Ledger::rank(const LiveTables& live, double now) {
       return now - one.second >= kAwaySeconds || now < one.second;
     });
   auto assignment = assign(live);
-  bool changed = drop_vanished(assignment);
+  bool changed = drop_vanished(live, assignment);
   if (changed) assignment = assign(live);
   changed |= list_new(live, assignment);
   note_activity(live, assignment, now);
@@ -407,6 +430,8 @@ bool Ledger::rank(const LiveTables& live, double now) {
     leaving[staying[weakest].part][staying[weakest].number] = changed = true;
   }
   std::size_t room = limit - (staying.size() - weakest);
+  std::size_t away = 0;
+  for (const PartState& part : states_) away += part.left.size();
   std::size_t taken = 0;  // of the candidates, from the busiest down
   while (taken < entering.size()) {
     const Candidate& candidate = entering[entering.size() - 1 - taken];
@@ -414,12 +439,15 @@ bool Ledger::rank(const LiveTables& live, double now) {
       --room;
     } else {
       // Twice as busy, or the two would change places for ever, and each time begin at 0.
+      // And no more in kAwaySeconds than there are places: what is remembered of them is bounded.
+      if (away++ >= limit) break;
       if (weakest == staying.size() || candidate.score / 2 <= staying[weakest].score) break;
       leaving[staying[weakest].part][staying[weakest].number] = true;
       ++weakest;
     }
     ++taken;
   }
+  keep_in_cells(live, assignment, leaving);
   remove(leaving, true);
   for (std::size_t i = 0; i < taken; ++i) enter(entering[entering.size() - 1 - i], live);
   changed |= taken > 0;
@@ -439,7 +467,7 @@ void Ledger::drain(const LiveTables& rows, double now) {
       const auto key = rows[p].key(row);
       const auto values = rows[p].values(row);
       auto found = part.series.index.find(key);
-      if (!found && !over_ && series() < row_limit()) {
+      if (!found && !over_ && !left_lately(part, key) && series() < row_limit()) {
         found = list(part, key);
         scores.push_back(0);
       }
@@ -454,7 +482,7 @@ void Ledger::drain(const LiveTables& rows, double now) {
     for (std::size_t n = 0; n < scores.size(); ++n) {
       Activity& activity = part.activity[n];
       if (!activity.known || scores[n] > activity.seen) activity.at = now;
-      activity = {scores[n], 0, activity.at, true};
+      activity = {activity.period / 2 + scores[n], 0, activity.at, true};
     }
   }
 }

@@ -145,7 +145,9 @@ class Ledger {
                   std::uint64_t factor);
   std::uint32_t list(PartState& part, std::span<const std::byte> key);
   void enter(const Candidate& candidate, const LiveTables& live);
-  bool drop_vanished(const Assignment& assignment);
+  bool drop_vanished(const LiveTables& live, const Assignment& assignment);
+  void keep_in_cells(const LiveTables& live, const Assignment& assignment,
+                     const std::vector<std::vector<bool>>& leaving);
   bool list_new(const LiveTables& live, Assignment& assignment);
   void remove(const std::vector<std::vector<bool>>& leaving, bool keep);
   std::vector<std::vector<bool>> nobody_leaves() const;
