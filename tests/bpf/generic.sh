@@ -206,7 +206,7 @@ pinned=(
 step "maps that another tool pinned"
 llvm_objcopy=''
 for tool in llvm-objcopy llvm-objcopy-{14,16,19}; do # no pipe: head may end it before it has said all
-    [ -n "$llvm_objcopy" ] || llvm_objcopy=$(command -v $tool || true)
+    [ -n "$llvm_objcopy" ] || llvm_objcopy=$(command -v "$tool" || true)
 done
 [ -n "$llvm_objcopy" ] || fail "no llvm-objcopy"
 "$llvm_objcopy" --dump-section .BTF="$work/types.btf" "$build/tests/bpf/generic.bpf.o" "$work/object"
