@@ -88,6 +88,8 @@ std::shared_ptr<const Layout> layout_of_other(const Layout& layout) {
   return other;
 }
 
+constexpr std::size_t kMostCells = 1024;
+
 // Whether this counter of a series owes more than its row has: it is another row than the one that
 // entered.
 bool owes_more(std::uint64_t offset, std::uint64_t counted) {

@@ -96,14 +96,14 @@ class Ledger {
   [[nodiscard]] std::vector<std::byte> save() const;
   [[nodiscard]] Result<void> restore(std::span<const std::byte> state);
 
-  // Bytes of a state in which there are as many series as `limit` allows, at the most.
+  // Bytes of a state in which there are as many series as `limit` allows, and not many more cells
+  // of `other` than now.
   [[nodiscard]] std::size_t state_bytes(std::uint32_t limit) const;
 
  private:
   static constexpr std::uint32_t kUnlisted = 0xffffffff;
   // Who left stays away for so long: Prometheus looks back five minutes at the most.
   static constexpr double kAwaySeconds = 300;
-  static constexpr std::size_t kMostCells = 1024;
 
   // Rows with counters that are kept here: series of a part, or cells of its `other`.
   struct Rows {

@@ -359,6 +359,7 @@ Result<void> Ledger::restore(std::span<const std::byte> state) {
 }
 
 std::size_t Ledger::state_bytes(std::uint32_t limit) const {
+  constexpr std::size_t kSpareCells = 32;  // directions and the like are fewer
   Ledger empty(parts_, {limit, options_.idle_seconds});
   std::size_t bytes = empty.save().size();
   std::size_t widest = 0;
@@ -367,7 +368,7 @@ std::size_t Ledger::state_bytes(std::uint32_t limit) const {
     const std::size_t series = part.layout->key_size + (width + 2) * 8 + 1;
     const std::size_t left = part.layout->key_size + 8;
     widest = std::max(widest, series + left);
-    bytes += kMostCells * (part.other_layout->key_size + width * 16);
+    bytes += (part.cells.index.size() + kSpareCells) * (part.other_layout->key_size + width * 16);
   }
   return bytes + empty.row_limit() * widest;
 }
