@@ -80,6 +80,7 @@ class KeeperTest : public testing::Test {
 
   void start(std::size_t memory_bytes = 1 << 20, bool buffers = true) {
     keeper_.reset();
+    if (memory_bytes != memory_bytes_) file_.reset(::memfd_create("series", MFD_CLOEXEC));
     memory_bytes_ = memory_bytes;
     ASSERT_EQ(::ftruncate(file_.get(), static_cast<off_t>(memory_bytes)), 0);
     auto memory = PinMemory::map_file(file_.get(), memory_bytes);
@@ -109,7 +110,7 @@ class KeeperTest : public testing::Test {
   }
 
   test::Folder folder_;
-  UniqueFd file_{::memfd_create("series", MFD_CLOEXEC)};
+  UniqueFd file_;
   std::size_t memory_bytes_ = 0;
   Kernel kernel_;
   FakeMap first_{kernel_, 0}, second_{kernel_, 1};
