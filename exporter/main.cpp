@@ -4,6 +4,7 @@
 #include <pthread.h>
 #include <spdlog/spdlog.h>
 #include <systemd/sd-daemon.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <atomic>
@@ -337,8 +338,13 @@ Result<void> serve_until_signal(const Settings& settings, const sigset_t& signal
   // One read now, so that the log says at once what is missing; the rest waits for scrapes.
   (void)page.ready();
 
-  if (sandboxed(settings))
-    if (auto ok = confine::restrict_calls(); !ok) return ok;
+  if (sandboxed(settings)) {
+    if (auto ok = confine::restrict_calls(asks_for_types(config)); !ok) return ok;
+    spdlog::info("uid {}, gid {}, system calls restricted by seccomp, files by {}", ::getuid(),
+                 ::getgid(),
+                 sandbox->landlock == 0 ? "their modes"
+                                        : "Landlock, ABI " + std::to_string(sandbox->landlock));
+  }
 
   const std::jthread housekeeping(
       [&](const std::stop_token& stop) { keep_house(reader, heartbeat, stop); });

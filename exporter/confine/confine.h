@@ -54,8 +54,8 @@ inline constexpr bool kSanitized = false;
 [[nodiscard]] Result<int> restrict_files(const std::vector<std::filesystem::path>& readable);
 
 // Allows all threads the system calls that serving takes, and no others (EPERM): no exec, no file
-// that is opened for writing, no socket but for interface names and sd_notify, and of bpf(2)
-// looking at maps and emptying them.
-[[nodiscard]] Result<void> restrict_calls();
+// that is opened for writing, no socket but for interface names and sd_notify, no signal to others,
+// and of bpf(2) looking at maps and emptying them, and types if `asks_for_types`.
+[[nodiscard]] Result<void> restrict_calls(bool asks_for_types = false);
 
 }  // namespace nfbpf::confine

@@ -96,7 +96,11 @@ page "http://$address/metrics"
 grep '^process_' "$dir/page" | cut -d' ' -f1 >"$dir/before"
 is "number of process_*" 6 "$(wc -l <"$dir/before")"
 # Some containers may not: the guest test privileges does it, too.
-if ! { echo 2 >/proc/sys/vm/drop_caches; } 2>/dev/null; then log "  this machine does not let us: not tried"; fi
+# What was used since the last time is spared once.
+for _ in 1 2 3; do
+    { echo 2 >/proc/sys/vm/drop_caches; } 2>/dev/null || { log "  this machine does not let us: not tried"; break; }
+    sleep 0.5
+done
 page "http://$address/metrics"
 grep '^process_' "$dir/page" | cut -d' ' -f1 | cmp - "$dir/before" || fail "process_* are gone"
 is "process_open_fds" $(($(find "/proc/$pid/fd" -mindepth 1 | wc -l) + 1)) "$(value process_open_fds)" # and the scrape's own
@@ -168,7 +172,7 @@ chmod 644 "$dir/exporter.yaml"
 
 log "by a further group it may; renewed behind symbolic links, and served"
 start --run-as nfbpf-test --web.config.file "$dir/etc/web.yml"
-[ -z "$confined" ] || grep -q ' Landlock' "$dir/log" || log "  with Landlock"
+sed -n 's/.*msg="\(uid .*\)"/  \1/p' "$dir/log"
 is "what is served" "$(serial 1)" "$(served)"
 is "its end" "$(ends 1)" "$(metric nfbpf_web_tls_certificate_expiry_timestamp_seconds)"
 first_read=$(metric nfbpf_web_config_last_reload_success_timestamp_seconds)
