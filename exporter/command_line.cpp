@@ -56,7 +56,8 @@ void add_flags(CLI::App& app, Flags& flags, const std::string& version) {
                "Reload the configuration on POST /-/reload");
   app.add_option("--run-as", flags.run_as, "USER[:GROUP] to become, when started as root");
   app.add_flag("--allow-root", flags.allow_root,
-               "Stay root and keep its capabilities, which is more than it needs");
+               "Stay root, without its capabilities: what of the machine is root's is still more "
+               "than it needs");
   app.add_flag("--no-sandbox", flags.no_sandbox,
                "Restrict neither system calls (seccomp) nor files (Landlock)");
   app.add_option("--path.sysfs", flags.sysfs, "Where sysfs is mounted")->capture_default_str();
@@ -143,8 +144,11 @@ Result<Settings> settings_of(const Flags& flags) {
   settings.run_as = flags.run_as;
   settings.allow_root = flags.allow_root;
   settings.sandbox = !flags.no_sandbox;
+  // What comes out of a pipe does so once.
   const auto read_again = [&](const std::filesystem::path& file) {
-    if (!file.empty()) settings.read_again.push_back(std::filesystem::absolute(file).parent_path());
+    std::error_code code;
+    if (std::filesystem::is_regular_file(file, code))
+      settings.read_again.push_back(std::filesystem::absolute(file));
   };
   read_again(flags.config_file);
   read_again(flags.web_config_file);
