@@ -26,7 +26,13 @@ end() {
     wait 2>/dev/null || true
     clean_up
 }
-printf 'run_dir: %s\nseries_limit: 20000\nweb: {listen_addresses: ["127.0.0.1:0"]}\n' "$run" >"$work/exporter.yaml"
+cat >"$work/exporter.yaml" <<YAML
+run_dir: $run
+series_limit: 20000
+web: {listen_addresses: ["127.0.0.1:0"]}
+networks: {here: [10.1.0.1/32], peer: [10.1.0.2/32], office: [10.77.0.0/17], branch: [10.77.128.0/17]}
+groups: {source: both, destination: both}
+YAML
 chmod 755 "$work"
 install -m 755 "$build/exporter/nfbpf_exporter" "$work/nfbpf_exporter"
 : >"$work/exporter.log" # it is looked into before it is there

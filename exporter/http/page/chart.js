@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // Rates over the last two minutes, stacked, and the same as a table.
-import { addUp } from "./rates.js";
+import { addUp, busiest } from "./rates.js";
 
 const WINDOW = 120;    // seconds
 const APART = 8;       // that have a colour of their own; the rest is everything else
 const KEPT = 64;       // of each look, for those that come to be among the first later
 const GAP = 6;         // seconds without an answer that are a gap, not a slope
-const HEIGHT = 170, TOP = 8, BOTTOM = 22;
+const HEIGHT = 224, TOP = 8, BOTTOM = 22;
 const SVG = "http://www.w3.org/2000/svg";
 
 const svg = (name, attributes, text) => {
@@ -79,8 +79,8 @@ export class Chart {
     this.#rate = rate;
     const busy = rows.filter((row) => row.rate > 0);
     const sums = new Map(this.#choices.map(([name, by]) => {
-      const all = addUp(busy, by, false).filter((sum) => sum.parts).sort((a, b) => b.rate - a.rate);
-      return [name, new Map(all.slice(0, KEPT).map((sum) => [sum.key, { parts: sum.parts, rate: sum.rate }]))];
+      const all = addUp(busy, by, false).filter((sum) => sum.parts);
+      return [name, new Map(busiest(all, KEPT).map((sum) => [sum.key, { parts: sum.parts, rate: sum.rate }]))];
     }));
     // The clock was set back: what was before is not comparable.
     if (this.#looks.length > 0 && time <= this.#looks.at(-1).time) this.#looks = [];

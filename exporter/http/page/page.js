@@ -128,14 +128,14 @@ import { Rates, addUp, mainCounter } from "./rates.js";
 
   // Numbers begin with the highest, texts with the first.
   function sortRows(rows) {
-    const busiest = (a, b) => b.rate - a.rate || b.total - a.total;
+    const byRate = (a, b) => b.rate - a.rate || b.total - a.total;
     const column = state.column, label = (state.by ?? []).indexOf(column.replace(/^label /, ""));
     const turn = state.reverse ? -1 : 1;
     if (column.startsWith("label ") && label >= 0)
-      return rows.sort((a, b) => turn * compare(orderOf(a.parts[label]), orderOf(b.parts[label])) || busiest(a, b));
+      return rows.sort((a, b) => turn * compare(orderOf(a.parts[label]), orderOf(b.parts[label])) || byRate(a, b));
     if (column === "packets" || column === "total")
-      return rows.sort((a, b) => turn * (b[column] - a[column]) || busiest(a, b));
-    return rows.sort((a, b) => turn * busiest(a, b));
+      return rows.sort((a, b) => turn * (b[column] - a[column]) || byRate(a, b));
+    return rows.sort((a, b) => turn * byRate(a, b));
   }
 
   let headsShown = "";

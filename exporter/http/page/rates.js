@@ -17,7 +17,7 @@ export class Rates {
 
   forget() { this.#maps.clear(); }
 
-  // Rows of a family, each {names, labels, other, rate, packets, total}, and whether any of them could
+  // Rows of a family, each with names, labels, other, rate, packets, total, and whether any of them could
   // be measured. A map that this answer lacks, because it could not be read, is measured from where it
   // was as soon as it is back.
   next(answer, family) {
@@ -47,16 +47,17 @@ export class Rates {
     for (const cells of table.rows) {
       const labels = cells.slice(0, table.labels.length);
       const key = (table.other_by ? "other\u0001" : "") + labels.join("\u0000");
-      const row = { names: table.labels, labels, other: table.other_by ?? null,
-        main: cells[main], count: packets < 0 ? 0 : cells[packets] };
+      const row = { names: table.labels, labels, other: table.other_by ?? null, rate: 0, packets: 0,
+        total: number(cells[main]), main: cells[main], count: packets < 0 ? 0 : cells[packets] };
       now.set(key, row);
+      rows.push(row);
+      if (seconds <= 0) continue;
       // A row that is new since the last answer began then. One that fell began again.
       const before = old?.get(key);
       const left = moved?.get(cellOf(row, table.other_by));
-      const grown = (value, last, gone) => seconds <= 0 ? 0
-        : Math.max(0, difference(value, last ?? 0) - (gone ?? 0)) / seconds;
-      rows.push({ names: row.names, labels, other: row.other, total: number(row.main),
-        rate: grown(row.main, before?.main, left?.main), packets: grown(row.count, before?.count, left?.count) });
+      const grown = (value, last, gone) => Math.max(0, difference(value, last ?? 0) - (gone ?? 0)) / seconds;
+      row.rate = grown(row.main, before?.main, left?.main);
+      row.packets = grown(row.count, before?.count, left?.count);
     }
   }
 }
@@ -80,13 +81,28 @@ function whatLeft(now, old, table) {
 // is one more, whose `parts` is null.
 export function addUp(rows, by, withOther = true) {
   const sums = new Map();
+  let names = null, places = [];    // of `by` among a row's labels, which many rows share
   for (const row of rows) {
+    if (row.names !== names) {
+      names = row.names;
+      places = by.map((name) => names.indexOf(name));
+    }
     const apart = withOther || !row.other || by.every((name) => row.other.includes(name));
-    const parts = apart ? by.map((name) => row.labels[row.names.indexOf(name)] ?? "") : null;
-    const key = parts ? parts.join("\u0000") : "\u0001";
+    let key = apart ? "" : "\u0001";
+    if (apart && places.length === 1) key = row.labels[places[0]] ?? "";
+    else if (apart) for (const place of places) key += (row.labels[place] ?? "") + "\u0000";
     const sum = sums.get(key);
     if (sum) { sum.rate += row.rate; sum.packets += row.packets; sum.total += row.total; }
-    else sums.set(key, { key, parts, rate: row.rate, packets: row.packets, total: row.total });
+    else sums.set(key, { key, parts: apart ? places.map((place) => row.labels[place] ?? "") : null,
+      rate: row.rate, packets: row.packets, total: row.total });
   }
   return [...sums.values()];
+}
+
+// The `count` with the highest rates, in no order: of ten thousand a sort takes its time.
+export function busiest(sums, count) {
+  if (sums.length <= count) return sums;
+  const least = Float64Array.from(sums, (sum) => sum.rate).sort()[sums.length - count];
+  const higher = sums.filter((sum) => sum.rate > least);
+  return [...higher, ...sums.filter((sum) => sum.rate === least).slice(0, count - higher.length)];
 }
