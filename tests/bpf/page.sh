@@ -73,7 +73,13 @@ step "in a terminal"
 grep -qE '^ *[0-9.]+ kB/s +[0-9]+ /s  10.1.0.1 > 10.77.0.1  .*udp' "$work/top" || fail "the busiest is not in it"
 assert_refused "top without an exporter" "127.0.0.1:1: is an nfbpf_exporter running there: Connection refused" \
     "$work/nfbpf_exporter" top --once --url http://127.0.0.1:1
-assert_refused "top of something else" "is no http:// address" "$work/nfbpf_exporter" top --url https://x
+assert_refused "top of something else" "is no http:// or https:// address" "$work/nfbpf_exporter" top --url ftp://x
+(cd "$work" && "$work/nfbpf_exporter" top --once --url "$url" --seconds 1 --filter "UDP 10.77.0.2 out") | tee "$work/top"
+if [ "$(grep -c ' > ' "$work/top")" != 2 ] || ! grep -qE '^ *[0-9.]+ kB/s +[0-9]+ /s  10.1.0.1 > 10.77.0.2  ' "$work/top"; then
+    fail "the filter leaves something else"
+fi
+(cd "$work" && "$work/nfbpf_exporter" top --once --url "$url" --seconds 1 --limit 3) | tee "$work/top"
+[ "$(grep -c '10.1.0.1 > ' "$work/top")" = 3 ] || fail "not the three with most bytes"
 step "Chromium"
 timeout 150 /usr/bin/python3 "$(dirname "$0")/page.py" "$url" "$work/flow" "$work" || fail "the page: $(tail -3 "$work/exporter.log")"
 [ -z "${NFBPF_KEEP:-}" ] || cp "$work"/*.png "$NFBPF_KEEP"
