@@ -178,9 +178,10 @@ Result<std::string> TopClient::get(const std::string& path) const {
     if (got > 0) continue;
     if (tls ? ::SSL_get_error(tls.get(), static_cast<int>(got)) == SSL_ERROR_ZERO_RETURN : got == 0)
       break;
-    return tls && errno == 0 ? fail(url_ + ": TLS: " + openssl_says())
+    return tls && errno == 0 ? fail(url_ + ": TLS: " + openssl_says() + "; it may want --cert-file")
                              : fail_errno(errno, url_ + ": the answer broke off");
   }
+  if (answer.empty()) return fail(url_ + ": closes without an answer; is it https there?");
   const auto body = answer.find("\r\n\r\n");
   const std::string status = answer.substr(0, answer.find('\r'));
   if (body != std::string::npos && status.find(" 200 ") != std::string::npos)
