@@ -5,6 +5,7 @@ import os
 import shlex
 import subprocess
 import sys
+import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
 from browser import browser, check_labels, check_silence, rows_of, updates_of, use_colours, wait  # noqa: E402
@@ -48,6 +49,8 @@ def check(page):
         print(f"chart by {by}:", legend())
         assert legend()[0].startswith(first), legend()
     page.find_element(By.CSS_SELECTOR, "#chart-by input[value=pair]").send_keys(Keys.SPACE)
+    script("document.activeElement.blur()")
+    time.sleep(float(os.environ.get("NFBPF_PICTURE_SECONDS", 0)))
     page.save_screenshot(folder + "/light.png")
     use_colours(page, "dark")
     page.save_screenshot(folder + "/dark.png")

@@ -7,7 +7,7 @@ import re
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
-from browser import browser, check_labels, check_silence, rows_of, updates_of, use_colours  # noqa: E402
+from browser import browser, check_labels, check_silence, rows_of, updates_of, use_colours, wait  # noqa: E402
 from selenium.webdriver.common.by import By  # noqa: E402
 from selenium.webdriver.common.keys import Keys  # noqa: E402
 
@@ -242,6 +242,15 @@ def order(page):
     page.button("by", "pair").click()
     box.send_keys("UDP 10.0.0.9")
     expect("the filter, whatever the case", first(), ["10.0.0.9"])
+    wait(5, "what is said of the filter", lambda: page.text("said") == "1 row matches")
+    page.give(106, table(rows(6)))
+    live = "return [...document.querySelectorAll('[role=status], [aria-live], output')].map(e => e.id)"
+    expect("what speaks by itself", sorted(page.script(live)), ["health", "said", "stale"])
+    page.driver.set_window_size(420, 900)
+    wide = page.script("return document.documentElement.scrollWidth")
+    assert wide <= page.script("return innerWidth"), f"a small screen is {wide} pixels wide"
+    page.driver.save_screenshot(f"{folder}/made-up-small.png")
+    page.driver.set_window_size(1280, 1000)
     check_labels(page.driver)
 
 

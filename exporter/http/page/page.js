@@ -155,6 +155,7 @@ import { Rates, addUp, mainCounter } from "./rates.js";
             state.reverse = state.column === column && !state.reverse;
             state.column = column;
             showRows();
+            $("said").textContent = $("order").textContent;
           });
           th.append(button);
         }
@@ -212,7 +213,7 @@ import { Rates, addUp, mainCounter } from "./rates.js";
     }
     $("rows").replaceChildren(body);
     $("more").hidden = rows.length <= state.shown;
-    const status = `${rows.length} ${rows.length === 1 ? "row" : "rows"}${state.filter.length > 0 ? " match" : ""}${rows.length > state.shown ? `, the first ${state.shown} shown` : ""}${state.paused ? ", paused" : ""}`;
+    const status = `${rows.length} ${rows.length === 1 ? "row" : "rows"}${state.filter.length === 0 ? "" : rows.length === 1 ? " matches" : " match"}${rows.length > state.shown ? `, the first ${state.shown} shown` : ""}${state.paused ? ", paused" : ""}`;
     if ($("status").textContent !== status) $("status").textContent = status;
   }
 
@@ -276,10 +277,18 @@ import { Rates, addUp, mainCounter } from "./rates.js";
     }
   }
 
+  // How many rows there are is told when somebody asked for them, not every other second.
+  let toSay = 0;
+  function saySoon() {
+    clearTimeout(toSay);
+    toSay = setTimeout(() => { $("said").textContent = $("status").textContent; }, 700);
+  }
+
   $("filter").addEventListener("input", () => {
     state.filter = $("filter").value.trim().toLowerCase().split(/\s+/).filter((word) => word !== "");
     state.shown = PAGE;
     showRows();
+    saySoon();
   });
   $("family").addEventListener("change", () => {
     state.family = $("family").value;
@@ -293,7 +302,8 @@ import { Rates, addUp, mainCounter } from "./rates.js";
     state.paused = !state.paused;
     $("pause").setAttribute("aria-pressed", String(state.paused));
     showRows();
+    saySoon();
   });
-  $("more").addEventListener("click", () => { state.shown += 10 * PAGE; showRows(); });
+  $("more").addEventListener("click", () => { state.shown += 10 * PAGE; showRows(); saySoon(); });
   keepAsking();
 })();
