@@ -3,6 +3,10 @@
 
 #include <gtest/gtest.h>
 
+#include <random>
+
+#include "exposition/label_text.h"
+
 namespace nfbpf::http {
 namespace {
 
@@ -22,6 +26,24 @@ TEST(Query, RefusesWhatIsNoText) {
   for (const char* query : {"a=%00", "a=%0a", "a=%7f", "a=%ff", "a=%c3", "a=%ed%a0%80", "a\x01=b"})
     EXPECT_NE(parse_query(query).error().what.find("control character"), std::string::npos)
         << query;
+}
+
+// Whatever comes, what is taken is text that may stand in an answer.
+TEST(Query, TakesNothingButText) {
+  std::mt19937 random(3);
+  constexpr std::string_view kOften = "%%%&=+0aAfF\xc3\xa9";
+  unsigned taken = 0;
+  for (int turn = 0; turn < 20000; ++turn) {
+    std::string query;
+    for (auto left = random() % 12; left > 0; --left)
+      query += random() % 4 != 0 ? kOften[random() % kOften.size()] : static_cast<char>(random());
+    const auto parameters = parse_query(query);
+    if (!parameters) continue;
+    ++taken;
+    for (const auto& [name, value] : *parameters)
+      ASSERT_TRUE(exposition::is_printable(name) && exposition::is_printable(value)) << query;
+  }
+  EXPECT_GT(taken, 1000U);
 }
 
 }  // namespace
