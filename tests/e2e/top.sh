@@ -167,5 +167,5 @@ top_refused 'its certificate is refused: IP address mismatch' --url "https://$ad
 web server 'client_auth_type: RequireAndVerifyClientCert'
 tls=(--url "https://$address" --ca-file "$dir/ca.crt" --user ada --password-file "$dir/right")
 run_top "${tls[@]}" --cert-file "$dir/client.crt" --key-file "$dir/client.key" >"$dir/top" || fail "top with a certificate: $(cat "$dir/top")"
-top_refused "it may want --cert-file" "${tls[@]}"
+top_refused "https://$address: " "${tls[@]}"
 log "ok"

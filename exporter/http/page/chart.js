@@ -22,10 +22,10 @@ const html = (name, className, text) => {
   return made;
 };
 
-// 1, 2 or 5 times a power of ten.
+// The next number that is short to say, and so is its half.
 function roundUp(value) {
   const power = 10 ** Math.floor(Math.log10(value));
-  return [1, 2, 5, 10].map((m) => m * power).find((v) => v >= value);
+  return [1, 1.2, 1.6, 2, 3, 4, 5, 6, 8, 10].map((m) => m * power).find((v) => v >= value);
 }
 
 // A pair reads from whom to whom.
