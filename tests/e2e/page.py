@@ -2,6 +2,7 @@
 """The page in Chromium over answers that this test makes up, one at a time: what it makes of rows that
 leave, of a collector that fails, of numbers that no double holds, of ten thousand pairs that are all
 busy. page.py URL FOLDER; the page over live traffic is tests/bpf/page.py."""
+import json
 import os
 import re
 import sys
@@ -60,10 +61,9 @@ class Page:
         self.driver.get(url)
 
     def give(self, time, *tables, up=True, health=None):
-        import json
-        answer = {"time": time, "version": "1", "up": up, "health": health or OK, "tables": list(tables),
-                  "datapath": {"name": "kmod", "reason": "the module counts in every network namespace"},
+        origin = {"datapath": {"name": "kmod", "reason": "the module counts in every network namespace"},
                   "program": {"name": "nfbpf_traffic", "id": "7", "tag": "abcd", "object": "o", "loaded_at": 1}}
+        answer = {"time": time, "version": "1", "up": up, "health": health or OK, "tables": list(tables), **(origin if tables else {})}
         before = updates_of(self.driver)
         self.driver.execute_async_script("give(arguments[0], 200, arguments[1])", json.dumps(answer))
         assert updates_of(self.driver) == before + 1, "the answer is not shown"
@@ -133,6 +133,12 @@ def numbers_that_no_double_holds(page):
 def failures(page):
     """A collector that fails, an exporter that is gone, a clock that is set back."""
     page.open()
+    gone = [{"level": "error", "text": "Collector maps: nothing is loaded; run nfbpf-load"}]
+    for time in (90, 92, 94):
+        page.give(time, up=False, health=gone)
+        expect("nothing to be stale", page.stale(), (False, ""))
+    expect("no rows", rows_of(page.driver), ["No rows yet."])
+    check_labels(page.driver)
     one = lambda bytes_: table([pair("10.0.0.1", "10.0.0.2", bytes_)])
     page.give(100, one(10 ** 9))
     page.give(102, one(10 ** 9 + 2000))
@@ -141,6 +147,7 @@ def failures(page):
     page.give(104, up=False, health=broken)
     health = page.driver.find_element(By.ID, "health").text
     assert "Error: Collector maps: map x: I/O error" in health and "succeed" not in health, health
+    expect("what cannot be known", (page.text("datapath"), page.text("program")), ("not known now",) * 2)
     is_stale, words = page.stale()
     assert is_stale and words.startswith("Numbers are those of "), words
     expect("rows while a collector fails", page.rates(), {"10.0.0.1 10.0.0.2": "1.0 kB/s"})

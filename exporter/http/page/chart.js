@@ -56,6 +56,7 @@ export class Chart {
   // What may be chosen, [name, labels] each.
   offer(choices) {
     this.#choices = choices;
+    this.#elements.choices.hidden = choices.length === 0;
     if (!choices.some(([name]) => name === this.#chosen)) this.#choose(choices[0]?.[0] ?? "");
     this.#elements.choices.replaceChildren(html("legend", "hidden", "Chart by"), ...choices.map(([name]) => {
       const label = html("label", ""), radio = html("input", ""), text = html("span", "", name);
@@ -158,7 +159,7 @@ export class Chart {
         parts.push(svg("path", { class: `area ${one.colour}`, d: `M${upper.join("L")}L${lower.reverse().join("L")}Z` }));
       below = above;
     }
-    for (const share of [0.5, 1])
+    for (const share of this.#looks.length > 0 ? [0.5, 1] : [])
       parts.push(svg("text", { class: "mark", x: 4, y: Number(y(most * share)) + 13 }, this.#rate(most * share)));
     for (const [ago, anchor, text] of [[WINDOW, "start", "2 minutes ago"], [WINDOW / 2, "middle", "1 minute ago"], [0, "end", "now"]])
       parts.push(svg("text", { class: "mark", x: width - ago / WINDOW * width, y: HEIGHT - 5, "text-anchor": anchor }, text));
@@ -169,8 +170,12 @@ export class Chart {
   }
 
   #drawTable(series) {
+    if (this.#looks.length === 0) {
+      this.#elements.table.replaceChildren(html("caption", "quiet", "No rates yet."));
+      return;
+    }
     const at = this.#at !== null && this.#at < this.#looks.length ? this.#at : this.#looks.length - 1;
-    const ago = this.#looks.length > 0 ? Math.round(this.#looks.at(-1).time - this.#looks[at].time) : 0;
+    const ago = Math.round(this.#looks.at(-1).time - this.#looks[at].time);
     const head = html("tr");
     for (const [i, text] of [this.#chosen, ago > 0 ? `${ago} s ago` : "now", "mean", "peak"].entries()) {
       const cell = html("th", i > 0 ? "number" : "", text);
@@ -191,10 +196,8 @@ export class Chart {
     const caption = html("caption", "hidden", `The chart in numbers: rates by ${this.#chosen} over the last two minutes`);
     const thead = html("thead"), body = html("tbody"), foot = html("tfoot");
     thead.append(head);
-    if (this.#looks.length > 0) {
-      body.append(...series.map((one) => line(one.name, one.colour, one.rates)));
-      foot.append(line("together", "", this.#looks.map((look) => look.total)));
-    }
+    body.append(...series.map((one) => line(one.name, one.colour, one.rates)));
+    foot.append(line("together", "", this.#looks.map((look) => look.total)));
     this.#elements.table.replaceChildren(caption, thead, body, foot);
   }
 

@@ -57,9 +57,10 @@ import { Rates, addUp, mainCounter } from "./rates.js";
 
   let healthShown = "";
   function showHealth(answer) {
-    $("datapath").textContent = answer.datapath ? `${answer.datapath.name}: ${answer.datapath.reason}` : "none";
+    const none = answer.up ? "none" : "not known now";
+    $("datapath").textContent = answer.datapath ? `${answer.datapath.name}: ${answer.datapath.reason}` : none;
     $("program").textContent = answer.program
-      ? `${answer.program.name}, id ${answer.program.id}, tag ${answer.program.tag}` : "none";
+      ? `${answer.program.name}, id ${answer.program.id}, tag ${answer.program.tag}` : none;
     const text = JSON.stringify(answer.health);
     if (text === healthShown) return;     // or a screen reader reads it again and again
     healthShown = text;
@@ -95,7 +96,7 @@ import { Rates, addUp, mainCounter } from "./rates.js";
     const choices = [...pair, ...groups, ["row", labels], ...labels.map((name) => [name, [name]])];
     const few = pair.length > 0 ? ["protocol", "direction"].filter((name) => labels.includes(name)) : labels;
     const stacks = [...pair, ...groups.map(([, by]) => ["group pair", by]), ...few.map((name) => [name.replace("_", " "), [name]])];
-    chart.offer(stacks.length > 0 ? stacks.slice(0, 8) : [["total", []]]);
+    chart.offer(state.family === null ? [] : stacks.length > 0 ? stacks.slice(0, 8) : [["total", []]]);
     if (state.by === null && choices.length > 0) state.by = choices[0][1];
     $("by").replaceChildren(...choices.filter(([, by]) => by.length > 0).map(([name, by]) => {
       const button = element("button", "", name.replace("_", " "));
@@ -234,7 +235,7 @@ import { Rates, addUp, mainCounter } from "./rates.js";
   function show(answer) {
     showHealth(answer);
     // Where a collector failed its tables are not there: what was seen last stays, and says so.
-    if (!answer.up && state.time > 0 && !families(answer).has(state.family)) {
+    if (!answer.up && state.family !== null && !families(answer).has(state.family)) {
       showStale(state.time);
     } else {
       showStale(null);
@@ -267,7 +268,7 @@ import { Rates, addUp, mainCounter } from "./rates.js";
       document.body.dataset.updates = String(Number(document.body.dataset.updates ?? 0) + 1);
     } catch (error) {
       showHealth({ ...lastAnswer, health: [{ level: "error", text: `The exporter does not answer: ${error.message}` }] });
-      if (state.time > 0) showStale(state.time);
+      if (state.family !== null) showStale(state.time);
     }
   }
   async function keepAsking() {
