@@ -6,7 +6,7 @@ const WINDOW = 120;    // seconds
 const APART = 8;       // that have a colour of their own; the rest is everything else
 const KEPT = 64;       // of each look, for those that come to be among the first later
 const GAP = 6;         // seconds without an answer that are a gap, not a slope
-const HEIGHT = 224, TOP = 8, BOTTOM = 22;
+const HEIGHT = 224, TOP = 8, BOTTOM = 22, LEFT = 68;
 const SVG = "http://www.w3.org/2000/svg";
 
 const svg = (name, attributes, text) => {
@@ -132,13 +132,13 @@ export class Chart {
   #drawStack(series) {
     const width = Math.max(200, this.#elements.svg.clientWidth);
     const end = this.#looks.at(-1)?.time ?? 0;
-    const x = (time) => (width - (end - time) / WINDOW * width).toFixed(1);
+    const x = (time) => (width - (end - time) / WINDOW * (width - LEFT)).toFixed(1);
     const most = roundUp(Math.max(1, ...this.#looks.map((look) => look.total)));
     const floor = HEIGHT - BOTTOM;
     const y = (rate) => (floor - rate / most * (floor - TOP)).toFixed(1);
     const parts = [];
     for (const share of [0, 0.5, 1])
-      parts.push(svg("line", { class: "grid", x1: 0, x2: width, y1: y(most * share), y2: y(most * share) }));
+      parts.push(svg("line", { class: "grid", x1: LEFT, x2: width, y1: y(most * share), y2: y(most * share) }));
     let below = this.#looks.map(() => 0);
     for (const one of series) {
       const above = below.map((rate, i) => rate + one.rates[i]);
@@ -159,10 +159,12 @@ export class Chart {
         parts.push(svg("path", { class: `area ${one.colour}`, d: `M${upper.join("L")}L${lower.reverse().join("L")}Z` }));
       below = above;
     }
+    // What is older than the window is not in the picture.
+    parts.push(svg("rect", { class: "gutter", x: 0, y: 0, width: LEFT, height: HEIGHT }));
     for (const share of this.#looks.length > 0 ? [0.5, 1] : [])
-      parts.push(svg("text", { class: "mark", x: 4, y: Number(y(most * share)) + 13 }, this.#rate(most * share)));
+      parts.push(svg("text", { class: "mark", x: LEFT - 6, y: Number(y(most * share)) + 4, "text-anchor": "end" }, this.#rate(most * share)));
     for (const [ago, anchor, text] of [[WINDOW, "start", "2 minutes ago"], [WINDOW / 2, "middle", "1 minute ago"], [0, "end", "now"]])
-      parts.push(svg("text", { class: "mark", x: width - ago / WINDOW * width, y: HEIGHT - 5, "text-anchor": anchor }, text));
+      parts.push(svg("text", { class: "mark", x: x(end - ago), y: HEIGHT - 5, "text-anchor": anchor }, text));
     const at = this.#looks[this.#at];
     if (at) parts.push(svg("line", { class: "at", x1: x(at.time), x2: x(at.time), y1: TOP, y2: floor }));
     this.#elements.svg.setAttribute("viewBox", `0 0 ${width} ${HEIGHT}`);
@@ -204,8 +206,8 @@ export class Chart {
   #point(x) {
     let at = null;
     if (x !== null && this.#looks.length > 0) {
-      const width = this.#elements.svg.clientWidth;
-      const time = this.#looks.at(-1).time - (width - x) / width * WINDOW;
+      const width = Math.max(200, this.#elements.svg.clientWidth);
+      const time = this.#looks.at(-1).time - (width - x) / (width - LEFT) * WINDOW;
       at = this.#looks.reduce((best, look, i) =>
         Math.abs(look.time - time) < Math.abs(this.#looks[best].time - time) ? i : best, 0);
     }
