@@ -70,11 +70,26 @@ void add_flags(CLI::App& app, Flags& flags, const std::string& version) {
 
 CLI::App* add_top(CLI::App& app, TopOptions& top) {
   CLI::App* command = app.add_subcommand("top", "Show the busiest rows of a running exporter");
-  command->add_option("--url", top.url, "Where it serves, http alone")->capture_default_str();
+  command->add_option("--url", top.server.url, "Where it serves, http or https")
+      ->capture_default_str();
+  command->add_option("--ca-file", top.server.ca_file,
+                      "Who may sign its certificate [whom the system trusts]");
+  command->add_option("--cert-file", top.server.cert_file, "Certificate to show it, if it asks");
+  command->add_option("--key-file", top.server.key_file, "The key of that");
+  command->add_option("--user", top.server.user, "Name to log in with");
+  command->add_option("--password-file", top.server.password_file,
+                      "File whose first line is the password");
   command->add_option("--seconds", top.seconds, "Between two looks")
       ->check(CLI::Range(1, 3600))
       ->capture_default_str();
-  command->add_option("--rows", top.rows, "How many; 0: as there is room for")
+  command->add_option("--rows", top.rows, "How many to show; 0: as there is room for")
+      ->capture_default_str();
+  command->add_option("--filter", top.filter,
+                      "Words; rows that have each of them in one of their labels");
+  command
+      ->add_option("--limit", top.limit,
+                   "Ask for so many rows, those with most bytes so far, instead of for all; 0: all")
+      ->check(CLI::Range(0, 10'000'000))
       ->capture_default_str();
   command->add_flag("--once", top.once, "One table, and end");
   return command;

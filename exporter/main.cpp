@@ -29,9 +29,11 @@
 #include "confine/confine.h"
 #include "exposition/dialect.h"
 #include "exposition/metrics_page.h"
+#include "exposition/selection.h"
 #include "exposition/traffic_json.h"
 #include "http/negotiation.h"
 #include "http/page.h"
+#include "http/query.h"
 #include "http/server.h"
 #include "http/web_access.h"
 #include "logging.h"
@@ -99,6 +101,16 @@ class Heartbeat {
       std::chrono::steady_clock::now().time_since_epoch().count();
 };
 
+// What the query of /api/v1/traffic asks for. Only the maps say what may be sorted by.
+Result<exposition::Selection> selection_of(const http::Request& request, reader::Reader& reader) {
+  const auto parameters = http::parse_query(request.query);
+  if (!parameters) return tl::unexpected(parameters.error());
+  auto selection = exposition::Selection::of(*parameters);
+  if (selection && selection->sorts())
+    if (auto ok = selection->check(*reader.take()); !ok) return tl::unexpected(ok.error());
+  return selection;
+}
+
 std::vector<http::Route> routes(exposition::MetricsPage& page, reader::Reader& reader,
                                 const std::string& telemetry_path, const Heartbeat& heartbeat) {
   static const exposition::TextDialect text;
@@ -111,10 +123,13 @@ std::vector<http::Route> routes(exposition::MetricsPage& page, reader::Reader& r
                           [&page, &dialect](exposition::Sink& sink) { page.write(sink, dialect); },
                           true};
   };
-  const auto traffic = [&reader](const http::Request&) {
+  const auto traffic = [&reader](const http::Request& request) {
+    const auto selection = selection_of(request, reader);
+    if (!selection) return http::Response::text(400, "400 " + selection.error().what + "\n");
     return http::Response{200, "application/json",
-                          [&reader](exposition::Sink& sink) {
-                            exposition::write_traffic_json(sink, *reader.take(), build());
+                          [&reader, selection = *selection](exposition::Sink& sink) {
+                            exposition::write_traffic_json(sink, *reader.take(), build(),
+                                                           selection);
                           },
                           true};
   };
