@@ -49,6 +49,7 @@ configure() { # LINE...
 stop() { { kill "$pid" && wait "$pid"; } 2>/dev/null || true; pid=''; }
 start() { # FLAG...
     [ -z "$pid" ] || stop
+    : >"$dir/log" # it is looked into before the next one has it
     "$dir/nfbpf_exporter" --config.file "$dir/exporter.yaml" "$@" >"$dir/log" 2>&1 &
     pid=$!
     for _ in $(seq 300); do

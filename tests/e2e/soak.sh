@@ -71,6 +71,7 @@ configure() { # LINE...
 }
 configure
 install -m 755 "$exporter" "$dir/nfbpf_exporter"
+: >"$dir/log" # it is looked into before it is there
 "$dir/nfbpf_exporter" --run-as 65534 --config.file "$dir/exporter.yaml" --web.config.file "$dir/web.yml" \
     --web.enable-lifecycle >"$dir/log" 2>&1 &
 exporter_pid=$!

@@ -27,6 +27,7 @@ fail() { log "FAILED: $*"; [ ! -e "$dir/log" ] || tail -5 "$dir/log" >&2; exit 1
 
 start() { # FLAG...
     [ -z "$pid" ] || { kill "$pid" && wait "$pid"; } 2>/dev/null || true
+    : >"$dir/log" # it is looked into before the next one has it
     printf 'run_dir: %s/run\nweb: {listen_addresses: ["127.0.0.1:0"]}\n' "$dir" >"$dir/exporter.yaml"
     "$exporter" --allow-root --config.file "$dir/exporter.yaml" "$@" >"$dir/log" 2>&1 &
     pid=$!
