@@ -170,7 +170,7 @@ read -r resident1 resident2 descriptors1 descriptors2 <"$dir/halves"
 [ -z "${NFBPF_KEEP:-}" ] || cp "$dir/samples" "$NFBPF_KEEP/soak-samples"
 log "resident: median of the first half $resident1 kB, of the second $resident2 kB; descriptors: at most $descriptors1, then $descriptors2"
 # The allocator's arenas and the threads' stacks grow with the largest page that each happened to meet, so
-# ever more rarely: a twelfth. (In an hour 4 MB of 52 were measured; see docs/testing.md.)
+# ever more rarely: a twelfth. (In an hour they grew by a fortieth: docs/testing.md.)
 [ "$resident2" -le $((resident1 + resident1 / 12)) ] || fail "memory grows"
 # Those who are being answered or cut at the time differ by a few.
 [ "$descriptors2" -le $((descriptors1 + 4)) ] || fail "descriptors grow"
