@@ -84,7 +84,9 @@ step "the netfilter link: made anew on the same maps"
 topology_pair
 trap clean_up EXIT
 know_neighbours left right
+# shellcheck disable=SC2120 # options are given inside of says
 in_left() { ns left nfbpf-load --pin-dir "$pins" --run-dir "$run" attach --object-dir "$objects" --datapath netfilter-link --families ipv4 "$@"; }
+# shellcheck disable=SC2119
 in_left 2>"$work/refused" || skip "no netfilter link here: $(cat "$work/refused")"
 send() { ns left nfbpf-traffic udp --to 10.1.0.2 --count 100 >/dev/null; }
 sent() { map_sum "$pins/maps/nfbpf_ipv4" packets '.direction == "NFBPF_DIRECTION_OUT" and .protocol == 17'; }
