@@ -32,8 +32,9 @@ built_versions() {
     local deb
     name_versions
     for deb in "${old_debs[@]}" "${new_debs[@]}"; do
+        # shellcheck disable=SC2016 # the inner shell expands
         if [ ! -e "$deb" ] || [ -n "$(cd "$repo" && git ls-files -z kmod bpf exporter cmake deploy config CMakeLists.txt scripts/package |
-            xargs -0 find -newer "$deb" -print -quit)" ]; then
+            xargs -0 sh -c 'find "$@" -newer "$0" -print -quit' "$deb")" ]; then
             build_versions >&2
             return
         fi
@@ -90,7 +91,7 @@ debian_root() { # RELEASE LATER DEB...; kernel releases: headers now, headers to
     local release=$1 later=$2 store dir new packages
     shift 2
     store=$(cache_dir)/packages
-    mapfile -t packages < <(depends_of "$@"; printf '%s\n' systemd-sysv kmod gcc make iproute2 curl jq \
+    mapfile -t packages < <(depends_of "$@"; printf '%s\n' apt systemd-sysv kmod gcc make iproute2 curl jq \
         iputils-ping man-db "linux-headers-$release" "linux-headers-${later%-cloud-amd64}-common" \
         "linux-kbuild-${later%-cloud-amd64}" linux-base)
     dir=$store/$({ declare -f make_debian add_later_headers; printf '%s\n' "${packages[@]}" "$later"; } | sha256sum | cut -c1-12)
