@@ -76,7 +76,7 @@ touch /run/upgraded
 wait
 read -r packets bytes </run/sent
 assert_units active
-assert_eq "version" "$NEW" "$(page | sed -n 's/^nfbpf_exporter_build_info{.*version="\([^"]*\)".*/\1/p')"
+assert_eq "version" "$NEW" "$(page | sed -n 's/^nfbpf_build_info{.*version="\([^"]*\)".*/\1/p')"
 assert_eq "state" installed "$(dkms_state "$NEW" "$release")"
 assert_eq "state of the old one" "" "$(dkms_state "$OLD" "$release")"
 assert_eq "generation: the program was swapped" $((before + 2)) "$(generation)"
