@@ -24,13 +24,14 @@ grep -q 'updates/dkms' <<<"$(modinfo -n nfbpf)" || fail "modprobe would take $(m
 step "the exporter as systemd has it"
 pid=$(systemctl show -P MainPID nfbpf-exporter)
 assert_eq "type and what it told" "notify serving" "$(systemctl show -P Type nfbpf-exporter) $(systemctl show -P StatusText nfbpf-exporter | sed 's/[^a-z].*//')"
-assert_eq "user" nfbpf-exporter "$(stat -c %U "/proc/$pid")"
+assert_eq "user" nfbpf-exporter "$(getent passwd "$(awk '/^Uid:/ { print $3 }' "/proc/$pid/status")" | cut -d: -f1)"
 assert_eq "what it may" "0000000000000000 1 2" "$(awk '/^(CapBnd|NoNewPrivs|Seccomp):/ { print $2 }' "/proc/$pid/status" | xargs)"
 assert_eq "up" 1 "$(metric nfbpf_up)"
 assert_eq "accountable, unaccounted" "1 0" "$(metric nfbpf_accountable) $(metric nfbpf_unaccounted_packets)"
 page | grep -E '^nfbpf_(sandbox|datapath)_info'
 systemctl kill -s KILL nfbpf-exporter
-sleep 3
+sleep 3 # RestartSec=2
+page >/dev/null
 assert_units active
 [ "$pid" != "$(systemctl show -P MainPID nfbpf-exporter)" ] || fail "still process $pid after SIGKILL"
 
