@@ -9,8 +9,11 @@ add_subdirectory(config)
 add_subdirectory(confine)
 
 find_package(Git QUIET)
-set(NFBPF_REVISION unknown)
-if(GIT_FOUND)
+# Given where there is no repository (an image, a source package).
+if(NOT NFBPF_REVISION)
+  set(NFBPF_REVISION unknown)
+endif()
+if(GIT_FOUND AND NFBPF_REVISION STREQUAL unknown)
   execute_process(COMMAND ${GIT_EXECUTABLE} rev-parse --short=12 HEAD
     WORKING_DIRECTORY ${PROJECT_SOURCE_DIR} OUTPUT_VARIABLE git_revision
     OUTPUT_STRIP_TRAILING_WHITESPACE ERROR_QUIET RESULT_VARIABLE git_failed)

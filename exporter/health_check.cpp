@@ -60,8 +60,8 @@ Result<std::string> answer_of(const UniqueFd& fd) {
 Result<std::string> answer_by_tls(const UniqueFd& fd) {
   const std::unique_ptr<SSL_CTX, void (*)(SSL_CTX*)> context(SSL_CTX_new(TLS_client_method()),
                                                              SSL_CTX_free);
-  const std::unique_ptr<SSL, void (*)(SSL*)> connection(
-      context ? SSL_new(context.get()) : nullptr, SSL_free);
+  const std::unique_ptr<SSL, void (*)(SSL*)> connection(context ? SSL_new(context.get()) : nullptr,
+                                                        SSL_free);
   if (!connection || SSL_set_fd(connection.get(), fd.get()) != 1)
     return fail("health check: no TLS");
   std::array<char, 512> piece{};
@@ -72,8 +72,7 @@ Result<std::string> answer_by_tls(const UniqueFd& fd) {
       SSL_write(connection.get(), request.data(), static_cast<int>(request.size())) > 0)
     got = SSL_read(connection.get(), piece.data(), static_cast<int>(piece.size()));
   if (got > 0) return std::string(piece.data(), static_cast<std::size_t>(got));
-  if (ERR_GET_REASON(ERR_peek_error()) > SSL_AD_REASON_OFFSET)
-    return std::string("HTTP/1.1 401 ");
+  if (ERR_GET_REASON(ERR_peek_error()) > SSL_AD_REASON_OFFSET) return std::string("HTTP/1.1 401 ");
   return fail("health check: no answer by TLS");
 }
 
