@@ -19,9 +19,6 @@
 namespace nfbpf {
 namespace {
 
-constexpr const char* kRequest =
-    "GET /-/healthy HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
-
 // Every address is also the loopback one.
 Result<UniqueFd> dial(const http::ListenAddress& address) {
   sockaddr_in v4{};
@@ -45,8 +42,7 @@ Result<UniqueFd> dial(const http::ListenAddress& address) {
   return fd;
 }
 
-Result<std::string> answer_of(const UniqueFd& fd) {
-  const std::string request = kRequest;
+Result<std::string> answer_of(const UniqueFd& fd, const std::string& request) {
   if (::send(fd.get(), request.data(), request.size(), MSG_NOSIGNAL) < 0)
     return fail_errno(errno, "health check: send");
   std::array<char, 512> piece{};
@@ -57,7 +53,7 @@ Result<std::string> answer_of(const UniqueFd& fd) {
 
 // What the other side says is asked of ourselves, so its certificate proves nothing and is not
 // looked at. An alert is an answer, too: of one who wants a certificate of its clients.
-Result<std::string> answer_by_tls(const UniqueFd& fd) {
+Result<std::string> answer_by_tls(const UniqueFd& fd, const std::string& request) {
   const std::unique_ptr<SSL_CTX, void (*)(SSL_CTX*)> context(SSL_CTX_new(TLS_client_method()),
                                                              SSL_CTX_free);
   const std::unique_ptr<SSL, void (*)(SSL*)> connection(context ? SSL_new(context.get()) : nullptr,
@@ -66,7 +62,6 @@ Result<std::string> answer_by_tls(const UniqueFd& fd) {
     return fail("health check: no TLS");
   std::array<char, 512> piece{};
   ERR_clear_error();
-  const std::string request = kRequest;
   int got = 0;
   if (SSL_connect(connection.get()) == 1 &&
       SSL_write(connection.get(), request.data(), static_cast<int>(request.size())) > 0)
@@ -78,11 +73,13 @@ Result<std::string> answer_by_tls(const UniqueFd& fd) {
 
 }  // namespace
 
-Result<void> check_health(const http::ListenAddress& address, bool tls) {
+Result<void> check_health(const http::ListenAddress& address, bool tls, const std::string& path) {
   (void)std::signal(SIGPIPE, SIG_IGN);  // OpenSSL writes without MSG_NOSIGNAL
   const auto fd = dial(address);
   if (!fd) return tl::unexpected(fd.error());
-  const auto answer = tls ? answer_by_tls(*fd) : answer_of(*fd);
+  const std::string request =
+      "GET " + path + " HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
+  const auto answer = tls ? answer_by_tls(*fd, request) : answer_of(*fd, request);
   if (!answer) return tl::unexpected(answer.error());
   const std::string first = answer->substr(0, answer->find('\r'));
   if (first.find(" 200 ") != std::string::npos || first.find(" 401 ") != std::string::npos)

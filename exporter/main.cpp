@@ -340,7 +340,7 @@ Result<void> ask_for_health(const Settings& settings) {
   const auto access = open_access(settings);
   if (!access) return tl::unexpected(access.error());
   return check_health(settings.config.listen_addresses.front(),
-                      *access && (*access)->now()->identity);
+                      *access && (*access)->now()->identity, settings.check_path);
 }
 
 int run(int argc, char** argv) {
@@ -363,7 +363,7 @@ int run(int argc, char** argv) {
     if (!ok) std::fprintf(stderr, "nfbpf_exporter: %s\n", ok.error().what.c_str());
     return ok ? 0 : 1;
   }
-  if (command->settings->health_check) {
+  if (!command->settings->check_path.empty()) {
     const auto ok = ask_for_health(*command->settings);
     if (!ok) std::fprintf(stderr, "nfbpf_exporter: %s\n", ok.error().what.c_str());
     return ok ? 0 : 1;
