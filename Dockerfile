@@ -16,10 +16,12 @@ ARG INIT_BASE=debian:trixie
 FROM ${BUILD_BASE} AS build
 SHELL ["/bin/bash", "-euo", "pipefail", "-c"]
 COPY scripts/packages /src/scripts/packages
+# Empty, or ccache for who mounts a /root/.cache that stays.
+ARG COMPILER_LAUNCHER=
 RUN . /src/scripts/packages \
     && apt-get -qq update \
     && DEBIAN_FRONTEND=noninteractive apt-get -qq -y -o Dpkg::Use-Pty=0 --no-install-recommends \
-        install make ccache "${packages_build[@]}" >/dev/null
+        install make $COMPILER_LAUNCHER "${packages_build[@]}" >/dev/null
 WORKDIR /src
 COPY CMakeLists.txt CMakePresets.json ./
 COPY cmake cmake
@@ -28,11 +30,9 @@ COPY kmod kmod
 COPY bpf bpf
 COPY exporter exporter
 ARG REVISION=unknown
-# ccache and civetweb's source stay in the builder's cache; in a fresh one they are made anew.
-RUN --mount=type=cache,target=/root/.cache \
-    cmake -G Ninja -B /build -DCMAKE_BUILD_TYPE=RelWithDebInfo -DNFBPF_TESTS=OFF -DNFBPF_REVISION="$REVISION" \
+RUN cmake -G Ninja -B /build -DCMAKE_BUILD_TYPE=RelWithDebInfo -DNFBPF_TESTS=OFF -DNFBPF_REVISION="$REVISION" \
         -DCMAKE_INSTALL_PREFIX=/usr -DCMAKE_INSTALL_LIBDIR=lib \
-        -DCMAKE_C_COMPILER_LAUNCHER=ccache -DCMAKE_CXX_COMPILER_LAUNCHER=ccache >/dev/null \
+        -DCMAKE_C_COMPILER_LAUNCHER=$COMPILER_LAUNCHER -DCMAKE_CXX_COMPILER_LAUNCHER=$COMPILER_LAUNCHER >/dev/null \
     && CCACHE_NOHASHDIR=1 CCACHE_COMPILERCHECK=content ninja -C /build
 COPY deploy/image deploy/image
 RUN deploy/image/assemble /build /image

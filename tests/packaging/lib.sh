@@ -53,11 +53,13 @@ build_images() { # TAG
     local target
     apt_install buildah mmdebstrap debian-archive-keyring
     lock_images
+    mkdir -p "$store/cache"
     base_image bookworm
     base_image trixie
     for target in exporter init; do
         log "building the image nfbpf-$target"
         containers build --quiet --layers --isolation chroot --format docker --target "$target" \
+            --volume "$store/cache:/root/.cache" --build-arg COMPILER_LAUNCHER=ccache \
             --build-arg "REVISION=$(git -C "$repo" rev-parse --short=12 HEAD)" \
             --tag "localhost/nfbpf-$target:$1" "$repo" >&2 ||
             die "the image nfbpf-$target cannot be built: see above"
@@ -80,4 +82,16 @@ kubectl_path() {
         mv "$dir.new" "$dir"
     fi
     printf '%s\n' "$dir/usr/bin/kubectl"
+}
+
+# Every folder of deploy/kubernetes that an operator applies, as FOLDER/NAME.yaml. A warning is an error.
+kustomize_all() { # FOLDER
+    local kubectl name
+    kubectl=$(kubectl_path)
+    for name in base overlays/kmod overlays/netfilter-link overlays/prometheus-operator uninstall; do
+        "$kubectl" kustomize "$repo/deploy/kubernetes/$name" >"$1/${name##*/}.yaml" 2>"$1/words" ||
+            die "kubectl kustomize deploy/kubernetes/$name: $(cat "$1/words")"
+        [ ! -s "$1/words" ] || die "kubectl kustomize deploy/kubernetes/$name warns: $(cat "$1/words")"
+    done
+    rm "$1/words"
 }
