@@ -48,11 +48,13 @@ base_image() { # SUITE
 }
 
 # localhost/nfbpf-exporter and localhost/nfbpf-init, as the Dockerfile says. chroot isolation: the
-# builder needs no runtime, and only this machine's own network.
+# builder needs no runtime, and only this machine's own network. No REVISION, or each commit would
+# compile anew. NFBPF_KEEP_IMAGES=yes takes those of the last build, for who works on what comes after.
 build_images() { # TAG
     local target
     apt_install buildah mmdebstrap debian-archive-keyring
     lock_images
+    [ "${NFBPF_KEEP_IMAGES:-}" != yes ] || return 0
     mkdir -p "$store/cache"
     base_image bookworm
     base_image trixie
@@ -60,7 +62,6 @@ build_images() { # TAG
         log "building the image nfbpf-$target"
         containers build --quiet --layers --isolation chroot --format docker --target "$target" \
             --volume "$store/cache:/root/.cache" --build-arg COMPILER_LAUNCHER=ccache \
-            --build-arg "REVISION=$(git -C "$repo" rev-parse --short=12 HEAD)" \
             --tag "localhost/nfbpf-$target:$1" "$repo" >&2 ||
             die "the image nfbpf-$target cannot be built: see above"
     done
