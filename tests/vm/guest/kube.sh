@@ -93,9 +93,9 @@ topology_node() {
         ip -n $side link set to-node up
         ip -n $side route add default via 10.$number.0.254
         ip -n $side neigh replace 10.$number.0.254 dev to-node nud permanent \
-            lladdr "$(cat /sys/class/net/to-$side/address)"
+            lladdr "$(ip -j link show to-$side | jq -r '.[0].address')"
         ip neigh replace 10.$number.0.1 dev to-$side nud permanent \
-            lladdr "$(ns $side cat /sys/class/net/to-node/address)"
+            lladdr "$(ip -n $side -j link show to-node | jq -r '.[0].address')"
     done
 }
 
