@@ -169,7 +169,7 @@ assert_attached() {
         assert_says "init" 'no module built: the kernel takes signed modules only' "$(logs)"
         assert_says "init" '^attached by netfilter-link' "$(logs)"
         assert_says "init" '^not taken kmod: .*locked down \(integrity\)' "$(logs)"
-        assert_says "metric" '^nfbpf_datapath_info\{datapath="netfilter-link",reason=".*"\} 1' "$(scrape)"
+        assert_says "metric" '^nfbpf_datapath_info\{datapath="netfilter-link",reason=".*; not kmod: .*locked down \(integrity\).*"\} 1' "$(scrape)"
         [ ! -d $NFBPF_SYSFS ] || fail "a module is loaded"
         ;;
     esac
