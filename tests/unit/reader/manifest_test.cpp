@@ -28,6 +28,15 @@ TEST(Manifest, ReadsWhatTheLoaderWrites) {
   EXPECT_EQ(manifest->maps[0].max_entries, 1024U);
 }
 
+TEST(Manifest, TellsWhyNoOtherDatapathWasTaken) {
+  std::string text = kGood;
+  text.replace(text.find(R"("refused": [])"), 13,
+               R"("refused": [{"datapath": "kmod", "reason": "locked down"}])");
+  const auto manifest = parse_manifest(text, "state.json", "/run/nfbpf");
+  ASSERT_TRUE(manifest) << manifest.error().error.what;
+  EXPECT_EQ(manifest->origin.datapath.reason, "it loads; not kmod: locked down");
+}
+
 TEST(Manifest, RefusesAnotherAbiByName) {
   const auto manifest = parse_manifest(R"({"abi": {"major": 2, "minor": 5}, "anything": "else"})",
                                        "state.json", "/run");
