@@ -34,6 +34,7 @@ constexpr std::string_view kNames[] = {
     "nfbpf_map_entries",
     "nfbpf_maps_skipped",
     "nfbpf_program_info",
+    "nfbpf_program_last_swap_successful",
     "nfbpf_program_load_time_seconds",
     "nfbpf_sampling_packets",
     "nfbpf_sandbox_info",
@@ -138,7 +139,7 @@ void add_series(FromSnapshot& out, const traffic::Snapshot& snapshot) {
 
 void add_origin(FromSnapshot& out, const traffic::Snapshot& snapshot) {
   if (!snapshot.origin) return;
-  const auto& [datapath, program, loaded_at, attached_at, accountable, sample_every] =
+  const auto& [datapath, program, loaded_at, attached_at, accountable, sample_every, last_swap] =
       *snapshot.origin;
   out.gauge("nfbpf_datapath_info", "How packets reach the program, and why it is that way.",
             {{{{"datapath", datapath.name}, {"reason", datapath.reason}}, 1}});
@@ -155,6 +156,11 @@ void add_origin(FromSnapshot& out, const traffic::Snapshot& snapshot) {
             "Whether nfbpf_unaccounted_packets can be told: the module runs the built-in program, "
             "whose maps began with it, on every packet.",
             {{{}, accountable ? 1.0 : 0.0}});
+  if (last_swap)
+    out.gauge("nfbpf_program_last_swap_successful",
+              "Whether the last swap of programs since the attach was taken; 0: the program of "
+              "before runs on.",
+              {{{}, *last_swap ? 1.0 : 0.0}});
   if (snapshot.blind_seconds)
     out.counter("nfbpf_blind_seconds_total",
                 "Time during which nothing was counted, because the module or the links were gone, "

@@ -222,6 +222,7 @@ Reader::Step Reader::collect_maps(traffic::Snapshot& snapshot,
     return step;
   }
   snapshot.origin = open_->origin;
+  snapshot.origin->last_swap_successful = last_swap_successful(paths_.run_dir);
   // A module that came later than the maps did not meet all that is in them.
   const auto since = hooks_since(paths_.sysfs);
   if (since && snapshot.origin->attached_at > 0 && *since > snapshot.origin->attached_at)
