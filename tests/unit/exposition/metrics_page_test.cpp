@@ -148,6 +148,7 @@ TEST(MetricsPage, KnowsEachNameOfItsOwn) {
     auto snapshot = failed_snapshot();
     snapshot.tables = good_snapshot().tables;
     snapshot.origin = good_snapshot().origin;
+    snapshot.origin->last_swap_successful = true;
     snapshot.unaccounted = good_snapshot().unaccounted;
     snapshot.maps = good_snapshot().maps;
     snapshot.families = good_snapshot().families;
