@@ -8,7 +8,7 @@ import re
 import sys
 
 # A row names metrics first; "`nfbpf_x_packets_total`, `_bytes_total`" is two of one stem.
-ROW = re.compile(r"^\| ((?:`[\w*]+`(?:, )?)+) \| ([^|]*) \|", re.M)
+ROW = re.compile(r"^\| ((?:`[\w*]+`(?:, )?)+) \|([^|]*)\|", re.M)
 
 
 def documented(path):
@@ -17,6 +17,8 @@ def documented(path):
         last = ""
         labels = labels_before if labels.strip() == "same" else set(re.findall(r"`(\w+)`", labels))
         for name in re.findall(r"`([\w*]+)`", names):
+            if name.startswith("__") or name.endswith("_t"):
+                continue  # a row about C types
             if name.startswith("_"):
                 name = last.removesuffix(re.search(r"(_[a-z]+){%d}$" % name.count("_"), last)[0]) + name
             last = name
