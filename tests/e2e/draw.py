@@ -134,7 +134,7 @@ def draw(base, path, folder, seconds):
     total = height * ROW + 0.5
     ends = time.time()
     busiest = ask(base, "/api/v1/query", query="topk(1, sum by (source) (instance_pair:nfbpf_bytes:topk20_rate5m))")
-    address = re.escape(busiest[0]["metric"]["source"]) if busiest else ".*"
+    address = busiest[0]["metric"]["source"] if busiest else ".*"
     figure.text(0.01, 1 - 0.3 / total, board["title"], fontsize=14, weight="bold")
     for panel, y in panels:
         box = panel["gridPos"]
