@@ -37,7 +37,7 @@ def human(value, unit):
         return "-"
     if unit == "percentunit":
         return f"{value * 100:.3g} %"
-    if unit == "s" and abs(value) < 1:
+    if unit == "s" and 0 < abs(value) < 1:
         for name, factor in (("ms", 1e3), ("µs", 1e6), ("ns", 1e9)):
             if abs(value) * factor >= 1 or name == "ns":
                 return f"{value * factor:.3g} {name}"
