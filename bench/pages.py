@@ -23,7 +23,8 @@ def page(target):
         lines.append(f"# TYPE nfbpf_source_destination_{member}_total counter\n")
         chance.seed(target)
         for i in range(pairs):
-            peer = f"172.{16 + (i >> 16)}.{i >> 8 & 255}.{i & 255}"
+            far = (i * 7919 + target * 104729) % (1 << 20)  # each once, and in no order that gzip would know
+            peer = f"172.{16 + (far >> 16)}.{far >> 8 & 255}.{far & 255}"
             source, destination, direction = (here, peer, "out") if i % 3 else (peer, here, "in")
             value = int(seconds * chance.expovariate(0.2)) * size + (chance.randrange(size) if size > 1 else 0)
             lines.append(f'nfbpf_source_destination_{member}_total{{destination="{destination}",direction="{direction}",protocol="tcp",source="{source}"}} {value}\n')

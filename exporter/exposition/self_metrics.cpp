@@ -28,6 +28,7 @@ constexpr std::string_view kNames[] = {
     "nfbpf_config_last_reload_success_timestamp_seconds",
     "nfbpf_config_last_reload_successful",
     "nfbpf_datapath_info",
+    "nfbpf_flowtables",
     "nfbpf_map_capacity",
     "nfbpf_map_drained_rows_total",
     "nfbpf_map_drains_total",
@@ -170,6 +171,15 @@ void add_origin(FromSnapshot& out, const traffic::Snapshot& snapshot) {
   out.gauge("nfbpf_sampling_packets",
             "One packet in this many is counted, by chance, as if it were all of them; 1: each is.",
             {{{}, static_cast<double>(sample_every)}});
+}
+
+// What passes the hooks by is in no counter: all that can be said is that it may be so.
+void add_flowtables(FromSnapshot& out, const traffic::Snapshot& snapshot) {
+  if (!snapshot.flowtables) return;
+  out.gauge("nfbpf_flowtables",
+            "Flowtables of nftables: packets of a flow that is in one pass the hooks by, and no "
+            "counter has them.",
+            {{{}, static_cast<double>(*snapshot.flowtables)}});
 }
 
 void add_unaccounted(FromSnapshot& out, const traffic::Snapshot& snapshot) {
@@ -327,6 +337,7 @@ std::vector<SelfMetrics::Rendered> SelfMetrics::render(
   add_maps(fresh, snapshot, snapshot.skipped.size() + rejected.size());
   add_series(fresh, snapshot);
   add_origin(fresh, snapshot);
+  add_flowtables(fresh, snapshot);
   add_unaccounted(fresh, snapshot);
   auto families = registered_->collect(snapshot);
   std::ranges::move(fresh.take(), std::back_inserter(families));

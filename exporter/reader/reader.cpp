@@ -11,6 +11,7 @@
 
 #include "base/boot_time.h"
 #include "reader/grouped_source.h"
+#include "reader/flowtables.h"
 #include "reader/hook_totals.h"
 #include "reader/module_version.h"
 
@@ -67,6 +68,7 @@ std::shared_ptr<const traffic::Snapshot> Reader::take() {
     snapshot->unaccounted = traffic::unaccounted(*totals, snapshot->tables);
   if (!other_pins_.none())
     snapshot->collections.push_back(timed(kPinsCollector, [&] { return collect_pins(*snapshot); }));
+  snapshot->flowtables = count_flowtables(paths_.sysfs);
   last_ = snapshot;
   return snapshot;
 }

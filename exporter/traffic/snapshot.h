@@ -98,6 +98,8 @@ struct Snapshot {
   std::optional<std::vector<Unaccounted>> unaccounted;
   // For how long nothing was counted since it was first attached; see Continuity.
   std::optional<double> blind_seconds;
+  // nft flowtables of the machine, whose flows pass the hooks by; nothing: see reader/flowtables.h.
+  std::optional<std::uint64_t> flowtables;
   bool counting = true;  // packets reach the program, as far as can be seen
 
   [[nodiscard]] bool complete() const {

@@ -54,12 +54,13 @@ assert_value 'sum(nfbpf_hook_packets_total) > bool 0' 1
 assert_value 'nfbpf_accountable' 1
 assert_value 'max(max_over_time(nfbpf_unaccounted_packets[10m]))' 0
 assert_value 'nfbpf_series_kept' 1
+assert_value 'nfbpf_flowtables' 1
 assert_value 'nfbpf_map_drains_total > bool 1' 1
 python3 "$repo/tests/e2e/dashboards.py" ask --only 'nfbpf_hook_|nfbpf_run_seconds|nfbpf_unaccounted' \
     "$prometheus_url" "$repo"/dashboards/*.json
 assert_value 'count(ALERTS{alertname=~"NfbpfUnaccounted|NfbpfBlind"}) or vector(0)' 0
 # Every metric of the module's own is in docs/metrics.md; what others show is checked beside them.
-python3 "$repo/tests/e2e/metrics_doc.py" "$repo/docs/metrics.md" --elsewhere '(?!nfbpf_(hook|unaccounted)_)' <(curl -fsS "$url")
+python3 "$repo/tests/e2e/metrics_doc.py" "$repo/docs/metrics.md" --elsewhere '(?!nfbpf_(hook_|unaccounted_|flowtables$))' <(curl -fsS "$url")
 assert_metrics_clean "$url"
 
 kill -TERM "$vm"

@@ -5,6 +5,9 @@
 . "$NFBPF_TESTS/lib.sh"
 
 gid=9987
+# A flowtable, and nothing that would put a flow into it: the exporter says that it is there.
+modprobe nf_flow_table_inet
+nft 'add table inet blind; add flowtable inet blind spot { hook ingress priority 0; devices = { lo }; }'
 nfbpf-load attach --datapath kmod --object-dir "$NFBPF_BPF" --group $gid
 # Buffers are emptied every few seconds, so that the scrapes see that, too.
 echo 'idle_timeout: 10s' >/tmp/exporter.yaml
