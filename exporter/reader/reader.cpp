@@ -10,8 +10,8 @@
 #include <utility>
 
 #include "base/boot_time.h"
-#include "reader/grouped_source.h"
 #include "reader/flowtables.h"
+#include "reader/grouped_source.h"
 #include "reader/hook_totals.h"
 #include "reader/module_version.h"
 
