@@ -136,8 +136,9 @@ typedef __u64 nfbpf_log2_slot_t;
 #define NFBPF_BUFFER_SUFFIX "_b"
 
 struct nfbpf_epoch_state {
-	__u32 active; /* the buffer that is counted into: 0 is NAME, 1 is NAME_b */
-	__u32 reserved;
+	__u32 active;	    /* the buffer that is counted into: 0 is NAME, 1 is NAME_b */
+	__u32 reserved[15]; /* every packet reads the word above: its cache line is never written to
+			     */
 	__u64 made[2]; /* rows that the program made in either, to be set to 0 by who empties it */
 };
 
@@ -329,7 +330,7 @@ NFBPF_ASSERT(sizeof(struct nfbpf_ipv6_flow_key) == 56);
 NFBPF_ASSERT(sizeof(struct nfbpf_filter_ipv4_key) == 8);
 NFBPF_ASSERT(sizeof(struct nfbpf_filter_ipv6_key) == 20);
 NFBPF_ASSERT(sizeof(struct nfbpf_filter_policy) == 16);
-NFBPF_ASSERT(sizeof(struct nfbpf_epoch_state) == 24);
+NFBPF_ASSERT(sizeof(struct nfbpf_epoch_state) == 80);
 NFBPF_ASSERT(sizeof(struct nfbpf_source_destination) == 16);
 NFBPF_ASSERT(sizeof(struct nfbpf_overflow_key) == 4);
 NFBPF_ASSERT(sizeof(struct nfbpf_overflow) == 16);

@@ -17,6 +17,7 @@
 #include "loader/run_lock.h"
 #include "loader/series_pins.h"
 #include "loader/swap.h"
+#include "loader/tidy_up.h"
 
 namespace nfbpf::loader {
 namespace fs = std::filesystem;
@@ -253,6 +254,8 @@ Result<Manifest> attach(const AttachOptions& options) {
     if (!wishes.empty()) return fail(wishes.front());
   }
   if (auto ok = check_pin_dir(options.pin_dir); !ok) return tl::unexpected(ok.error());
+  const auto lock = RunLock::make_and_take(options.run_dir);
+  if (!lock) return tl::unexpected(lock.error());
   if (auto ok = check_unattached(options); !ok) return tl::unexpected(ok.error());
 
   std::vector<Refusal> refused;
@@ -276,6 +279,9 @@ Result<std::vector<std::string>> detach(const DetachOptions& options) {
   const auto lock = RunLock::take(options.run_dir);
   if (!lock) return tl::unexpected(lock.error());
   std::vector<std::string> taken;
+  // Rows that a killed swap left on their way belong to the maps that are kept.
+  if (options.keep_maps)
+    if (auto ok = tidy_up(options.pin_dir); !ok) return tl::unexpected(ok.error());
   if (module_is_loaded() && module_is_ours(options)) {
     if (auto ok = remove_module(); !ok) return tl::unexpected(ok.error());
     taken.emplace_back("module");
@@ -283,6 +289,7 @@ Result<std::vector<std::string>> detach(const DetachOptions& options) {
   if (unpin_all(options.pin_dir / NFBPF_PIN_LINKS)) taken.emplace_back("links");
   for (const char* left : {kPinNext, kPinAside}) ::unlink((options.pin_dir / left).c_str());
   unpin_all(options.pin_dir, kPinNextMap);
+  unpin_all(options.pin_dir, kPinProgress);
   if (::unlink((options.pin_dir / NFBPF_PIN_PROGRAM).c_str()) == 0) taken.emplace_back("program");
   if (::unlink((options.pin_dir / NFBPF_PIN_PREVIOUS).c_str()) == 0) {
     taken.emplace_back("previous program");

@@ -2,7 +2,10 @@
 #include "loader/map_layout.h"
 
 #include <algorithm>
+#include <cerrno>
 #include <string_view>
+
+#include "abi/nfbpf.h"
 
 namespace nfbpf::loader {
 namespace {
@@ -80,6 +83,20 @@ std::optional<std::string> layout_difference(TypeRef was, TypeRef is, const std:
                              {is.types, btf_array(new_type)->type}, where + "[]");
   }
   return std::nullopt;
+}
+
+Result<Types> types_of_map(const bpf_map_info& info, const std::filesystem::path& pin) {
+  Types types(nullptr, btf__free);
+  if (info.btf_id == 0) return types;
+  types.reset(btf__load_from_kernel_by_id(info.btf_id));
+  if (!types) return fail_errno(errno, "BTF of the map pinned at " + pin.string());
+  return types;
+}
+
+bool is_state(const btf* types, __u32 value_type) {
+  const btf_type* type = types == nullptr ? nullptr : btf__type_by_id(types, value_type);
+  const char* name = type == nullptr ? nullptr : btf__name_by_offset(types, type->name_off);
+  return name != nullptr && std::string_view(name).ends_with(NFBPF_STATE_SUFFIX);
 }
 
 }  // namespace nfbpf::loader

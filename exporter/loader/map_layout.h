@@ -2,9 +2,14 @@
 #pragma once
 
 #include <bpf/btf.h>
+#include <linux/bpf.h>
 
+#include <filesystem>
+#include <memory>
 #include <optional>
 #include <string>
+
+#include "base/result.h"
 
 namespace nfbpf::loader {
 
@@ -20,5 +25,13 @@ struct TypeRef {
 //   "value.bytes: was at byte 8 with 8 bytes, is at byte 8 with 4 bytes"
 [[nodiscard]] std::optional<std::string> layout_difference(TypeRef was, TypeRef is,
                                                            const std::string& where);
+
+// The BTF of a pinned map. Nothing where there is none, which is no error: sizes have to do then.
+using Types = std::unique_ptr<btf, decltype(&btf__free)>;
+[[nodiscard]] Result<Types> types_of_map(const bpf_map_info& info,
+                                         const std::filesystem::path& pin);
+
+// Whether a value is the program's own memory (abi/nfbpf.h), which a new program begins anew.
+[[nodiscard]] bool is_state(const btf* types, __u32 value_type);
 
 }  // namespace nfbpf::loader

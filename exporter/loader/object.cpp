@@ -38,7 +38,8 @@ std::string& libbpf_log() {
   return log;
 }
 
-int keep_libbpf_line(libbpf_print_level level, const char* format, va_list args) {
+// C code calls it: nothing may be thrown through that.
+int keep_libbpf_line(libbpf_print_level level, const char* format, va_list args) noexcept {
   std::array<char, 4096> line{};
   std::vsnprintf(line.data(), line.size(), format, args);
   if (level != LIBBPF_DEBUG) libbpf_log() += line.data();
@@ -137,17 +138,6 @@ Result<void> same_layout(const bpf_map* map, const bpf_map_info& pinned, const f
   return {};
 }
 
-using Types = std::unique_ptr<btf, decltype(&btf__free)>;
-
-// Nothing where there is none, which is no error: sizes have to do then.
-Result<Types> types_of(const bpf_map_info& info, const fs::path& pin) {
-  Types types(nullptr, btf__free);
-  if (info.btf_id == 0) return types;
-  types.reset(btf__load_from_kernel_by_id(info.btf_id));
-  if (!types) return fail_errno(errno, "BTF of the map pinned at " + pin.string());
-  return types;
-}
-
 // The path of the first difference between two types, where both sides have BTF.
 std::optional<std::string> difference(const btf* pinned, __u32 pinned_id, const btf* wanted,
                                       __u32 wanted_id, const char* what) {
@@ -159,12 +149,6 @@ tl::unexpected<Error> another_layout(const bpf_map* map, const fs::path& pin,
                                      const std::string& difference, const std::string& remedy) {
   return fail("map " + std::string(bpf_map__name(map)) + " pinned at " + pin.string() +
               " has another layout than the program's: " + difference + "; " + remedy);
-}
-
-bool is_state(const btf* types, __u32 value_type) {
-  const btf_type* type = types == nullptr ? nullptr : btf__type_by_id(types, value_type);
-  const char* name = type == nullptr ? nullptr : btf__name_by_offset(types, type->name_off);
-  return name != nullptr && std::string_view(name).ends_with(NFBPF_STATE_SUFFIX);
 }
 
 bool holds_pairs(std::string_view name) {
@@ -192,7 +176,7 @@ Result<void> LoadedObject::reuse_pinned(bpf_map* map, const fs::path& pin,
   if (!info)
     return fail("map pin " + pin.string() + " is not a map: remove it, or give another --pin-dir");
   const btf* wanted = bpf_object__btf(object_.get());
-  const auto pinned = types_of(*info, pin);
+  const auto pinned = types_of_map(*info, pin);
   if (!pinned) return tl::unexpected(pinned.error());
   // Sizes alone would let two exchanged members pass.
   if (const auto key = difference(pinned->get(), info->btf_key_type_id, wanted,
@@ -233,7 +217,8 @@ Result<void> LoadedObject::succeed(bpf_map* map, UniqueFd old, const bpf_map_inf
                       .moves = {},
                       .transient = is_state(types, bpf_map__btf_value_type_id(map)),
                       .pin = pin,
-                      .next_pin = options.pin_dir / (kPinNextMap + name)};
+                      .next_pin = options.pin_dir / (kPinNextMap + name),
+                      .progress_pin = options.pin_dir / (kPinProgress + name)};
   if (!successor.transient) {
     auto moves = value_moves({old_types, info.btf_value_type_id},
                              {types, bpf_map__btf_value_type_id(map)}, options.may_drop_members);
@@ -336,7 +321,9 @@ Result<void> LoadedObject::pin(const ObjectOptions& options, Undo& undo) {
 // Pinned beside the old one until the program runs.
 Result<void> LoadedObject::pin_successor(const std::string& name, int map, Successor& successor,
                                          Undo& undo) {
-  ::unlink(successor.next_pin.c_str());  // of a swap that was killed
+  // Of a swap that was killed.
+  ::unlink(successor.next_pin.c_str());
+  ::unlink(successor.progress_pin.c_str());
   if (bpf_obj_pin(map, successor.next_pin.c_str()) != 0) {
     return fail_errno(errno, "pin map " + name + " at " + successor.next_pin.string());
   }
@@ -346,6 +333,8 @@ Result<void> LoadedObject::pin_successor(const std::string& name, int map, Succe
       RowMover::prepare(successor.old.get(), map, std::move(successor.moves), "map " + name);
   if (!mover) return tl::unexpected(mover.error());
   successor.mover = std::move(*mover);
+  if (auto ok = successor.mover->pin_progress(successor.progress_pin); !ok) return ok;
+  undo.add([pin = successor.progress_pin] { ::unlink(pin.c_str()); });
   return successor.mover->reserve();
 }
 

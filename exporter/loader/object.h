@@ -44,6 +44,8 @@ struct ObjectOptions {
 
 // Pins in pin_dir of maps that are to take the place of one of the same name.
 inline constexpr const char* kPinNextMap = "next_";
+// And of how far their rows have moved: see RowMover.
+inline constexpr const char* kPinProgress = "moved_";
 
 // Whether a file is one of the objects of bpf/traffic.bpf.c, by its name.
 [[nodiscard]] bool is_built_in(const std::filesystem::path& file);
@@ -100,7 +102,7 @@ class LoadedObject {
     UniqueFd old;
     std::vector<ValueMove> moves;
     bool transient = false;  // the program's own memory, which begins anew
-    std::filesystem::path pin, next_pin;
+    std::filesystem::path pin, next_pin, progress_pin;
     std::optional<RowMover> mover{};
   };
 

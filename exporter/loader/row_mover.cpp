@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <array>
 #include <cstring>
+#include <string_view>
 
 namespace nfbpf::loader {
 namespace {
@@ -63,6 +64,7 @@ class Assembler {
 };
 
 constexpr int kLeaveLength = 2;
+constexpr int kMostOffset = 32767;  // of a load or store: struct bpf_insn has 16 bits for it
 constexpr std::uint64_t kMostOfWord = 1ULL << 31;
 
 std::uint64_t number_at(const std::byte* at, std::uint32_t size) {
@@ -71,10 +73,61 @@ std::uint64_t number_at(const std::byte* at, std::uint32_t size) {
   return number;
 }
 
+// The kernel's last word on a program, where its verifier says why.
+std::string last_line(const char* log) {
+  std::string_view text(log);
+  while (true) {
+    while (text.ends_with('\n')) text.remove_suffix(1);
+    const auto begin = text.rfind('\n');
+    const auto line = text.substr(begin == std::string_view::npos ? 0 : begin + 1);
+    if (!line.starts_with("processed ")) return std::string(line);
+    if (begin == std::string_view::npos) return {};
+    text = text.substr(0, begin);
+  }
+}
+
 }  // namespace
 
 Result<RowMover> RowMover::prepare(int from, int to, std::vector<ValueMove> moves,
                                    std::string what) {
+  auto mover = shaped(from, to, std::move(moves), std::move(what));
+  if (!mover) return mover;
+  mover->row_.reset(bpf_map_create(BPF_MAP_TYPE_ARRAY, "nfbpf_moved_row", 4,
+                                   static_cast<__u32>(mover->row_value_.size()), 1, nullptr));
+  if (!mover->row_) return fail_errno(errno, mover->what_ + ": map for the rows to move");
+  if (auto ok = mover->load_adder(); !ok) return tl::unexpected(ok.error());
+  return mover;
+}
+
+Result<RowMover> RowMover::resume(int from, int to, std::vector<ValueMove> moves, std::string what,
+                                  const std::filesystem::path& progress) {
+  auto mover = shaped(from, to, std::move(moves), std::move(what));
+  if (!mover) return mover;
+  mover->row_.reset(bpf_obj_get(progress.c_str()));
+  if (!mover->row_) return fail_errno(errno, mover->what_ + ": " + progress.string());
+  bpf_map_info info{};
+  __u32 length = sizeof(info);
+  const __u32 zero = 0;
+  if (bpf_obj_get_info_by_fd(mover->row_.get(), &info, &length) != 0)
+    return fail_errno(errno, mover->what_ + ": " + progress.string());
+  if (info.value_size != mover->row_value_.size())
+    return fail(mover->what_ + ": " + progress.string() + " hands over rows of " +
+                std::to_string(info.value_size) + " bytes, not of " +
+                std::to_string(mover->row_value_.size()));
+  if (bpf_map_lookup_elem(mover->row_.get(), &zero, mover->row_value_.data()) != 0)
+    return fail_errno(errno, mover->what_ + ": " + progress.string());
+  if (auto ok = mover->load_adder(); !ok) return tl::unexpected(ok.error());
+  return mover;
+}
+
+Result<void> RowMover::pin_progress(const std::filesystem::path& pin) const {
+  if (bpf_obj_pin(row_.get(), pin.c_str()) != 0) return fail_errno(errno, "pin " + pin.string());
+  return {};
+}
+
+// Everything but the map that hands over the rows, and the program.
+Result<RowMover> RowMover::shaped(int from, int to, std::vector<ValueMove> moves,
+                                  std::string what) {
   static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "number_at() and the adder's words");
   bpf_map_info old_info{};
   bpf_map_info new_info{};
@@ -104,21 +157,21 @@ Result<RowMover> RowMover::prepare(int from, int to, std::vector<ValueMove> move
     if (cpus < 1) return fail_errno(cpus, "number of possible CPUs");
     mover.copies_ = static_cast<std::size_t>(cpus);
   }
-  if (auto ok = mover.load_adder(); !ok) return tl::unexpected(ok.error());
+  // The one row of its map: the key, the value that a row begins with, the sums to add, and how
+  // many rows have been dealt with.
+  mover.template_at_ = round_up(mover.key_size_);
+  mover.sums_at_ = mover.template_at_ + round_up(mover.new_size_);
+  const auto sums = std::ranges::count_if(mover.moves_, &ValueMove::adds);
+  mover.done_at_ = mover.sums_at_ + 8 * static_cast<std::size_t>(sums);
+  mover.row_value_.resize(mover.done_at_ + 8);
+  if (mover.row_value_.size() > kMostOffset)
+    return fail(mover.what_ + ": key and value are too large to move, " +
+                std::to_string(mover.row_value_.size()) + " bytes with their sums, the limit is " +
+                std::to_string(kMostOffset) + "; name the program's map anew");
   return mover;
 }
 
-// The one row of its map: the key, the value that a row begins with, the sums to add.
 Result<void> RowMover::load_adder() {
-  template_at_ = round_up(key_size_);
-  sums_at_ = template_at_ + round_up(new_size_);
-  std::size_t sums = 0;
-  for (const ValueMove& move : moves_) sums += move.adds ? 1 : 0;
-  row_value_.resize(sums_at_ + 8 * sums);
-  row_.reset(bpf_map_create(BPF_MAP_TYPE_ARRAY, "nfbpf_moved_row", 4,
-                            static_cast<__u32>(row_value_.size()), 1, nullptr));
-  if (!row_) return fail_errno(errno, what_ + ": map for the rows to move");
-
   Assembler a;
   a.store_word(BPF_REG_10, -4, 0);
   a.map(BPF_REG_1, row_.get());
@@ -138,6 +191,9 @@ Result<void> RowMover::load_adder() {
   a.map(BPF_REG_1, to_.get());
   a.move(BPF_REG_2, BPF_REG_6);
   a.call(BPF_FUNC_map_lookup_elem);
+  // In the same run as the adds: nobody can be killed between them and this.
+  a.set(BPF_REG_1, 1);
+  a.add_atomically(BPF_DW, BPF_REG_6, static_cast<int>(done_at_), BPF_REG_1);
   a.jump_if_set(BPF_REG_0, kLeaveLength);
   a.leave(kNoPlace);
   auto at = static_cast<int>(sums_at_);
@@ -156,7 +212,12 @@ Result<void> RowMover::load_adder() {
   LIBBPF_OPTS(bpf_prog_load_opts, options, .log_size = log.size(), .log_buf = log.data());
   adder_.reset(bpf_prog_load(BPF_PROG_TYPE_SOCKET_FILTER, "nfbpf_add_row", "GPL", a.code().data(),
                              a.code().size(), &options));
-  if (!adder_) return fail_errno(errno, what_ + ": program that moves rows");
+  if (!adder_) {
+    const int err = errno;
+    const std::string why = last_line(log.data());
+    return fail_errno(err,
+                      what_ + ": program that moves rows" + (why.empty() ? "" : " (" + why + ")"));
+  }
   return {};
 }
 
@@ -223,7 +284,7 @@ std::uint64_t RowMover::sum_over_cpus(std::span<const std::byte> old_values,
 
 // false: there is no place for it.
 Result<bool> RowMover::add(std::span<const std::byte> key, std::span<const std::byte> old_values) {
-  std::ranges::fill(row_value_, std::byte{});
+  std::ranges::fill(std::span(row_value_).first(done_at_), std::byte{});
   std::memcpy(row_value_.data(), key.data(), key.size());
   copy_text(old_values.first(old_size_), std::span(row_value_).subspan(template_at_, new_size_));
   std::byte* at = row_value_.data() + sums_at_;
@@ -245,12 +306,17 @@ Result<bool> RowMover::add(std::span<const std::byte> key, std::span<const std::
     return fail_errno(errno, what_ + ": add a row");
   }
   if (run.retval == kNoRow) return fail(what_ + ": the row that was handed over is not there");
+  const std::uint64_t done = number_at(row_value_.data() + done_at_, sizeof(done)) + 1;
+  std::memcpy(row_value_.data() + done_at_, &done, sizeof(done));
   return run.retval == kAdded;
 }
 
 Result<std::size_t> RowMover::move() {
   std::size_t homeless = 0;
+  std::uint64_t row = 0;
+  const std::uint64_t done = number_at(row_value_.data() + done_at_, sizeof(done));
   auto ok = for_each_row([&](std::span<const std::byte> key, std::span<const std::byte> values) {
+    if (row++ < done) return Result<void>();
     const auto added = add(key, values);
     if (!added) return Result<void>(tl::unexpected(added.error()));
     homeless += *added ? 0 : 1;

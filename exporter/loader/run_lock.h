@@ -2,6 +2,7 @@
 #pragma once
 
 #include <filesystem>
+#include <utility>
 
 #include "base/result.h"
 #include "base/unique_fd.h"
@@ -15,10 +16,21 @@ namespace nfbpf::loader {
 class RunLock {
  public:
   static Result<RunLock> take(const std::filesystem::path& run_dir);
+  // Makes the directory where there is none, so that two who attach at once meet at the lock. It is
+  // removed with us if nothing was put into it.
+  static Result<RunLock> make_and_take(const std::filesystem::path& run_dir);
+
+  RunLock(RunLock&& other) noexcept
+      : dir_(std::move(other.dir_)), made_(std::exchange(other.made_, {})) {}
+  RunLock& operator=(RunLock&&) = delete;
+  RunLock(const RunLock&) = delete;
+  RunLock& operator=(const RunLock&) = delete;
+  ~RunLock();
 
  private:
   RunLock() = default;
   UniqueFd dir_;
+  std::filesystem::path made_;  // empty: it was there
 };
 
 }  // namespace nfbpf::loader

@@ -2,6 +2,7 @@
 #include "loader/series_pins.h"
 
 #include <bpf/bpf.h>
+#include <spdlog/spdlog.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -48,19 +49,40 @@ bool is_pinned(const fs::path& pin) {
   return ::access(pin.c_str(), F_OK) == 0;
 }
 
+std::uint64_t pages_of(std::uint32_t bytes) {
+  return (std::uint64_t{bytes} + kPage - 1) / kPage;
+}
+
+void warn_of_other_size(const fs::path& series, std::uint32_t wanted_bytes) {
+  const UniqueFd fd(bpf_obj_get(series.c_str()));
+  bpf_map_info info{};
+  std::uint32_t length = sizeof(info);
+  if (!fd || bpf_obj_get_info_by_fd(fd.get(), &info, &length) != 0) return;
+  if (info.max_entries != pages_of(wanted_bytes))
+    spdlog::warn(
+        "the memory for series goes on with the {} bytes it has, not {}: detach without "
+        "--keep-maps "
+        "first to resize it",
+        std::uint64_t{info.max_entries} * kPage, wanted_bytes);
+}
+
 }  // namespace
 
-Result<void> make_series_pins(const fs::path& pin_dir, std::uint32_t series_bytes,
+Result<void> make_series_pins(const fs::path& pin_dir, std::optional<std::uint32_t> series_bytes,
                               const Readers& readers, Undo& undo) {
   if (!is_pinned(pin_dir / NFBPF_PIN_FENCE)) {
     ::unlink((pin_dir / NFBPF_PIN_FENCE_POST).c_str());  // of a loader that was killed between
     if (auto ok = make_fence(pin_dir, readers, undo); !ok) return ok;
   }
   const fs::path series = pin_dir / NFBPF_PIN_SERIES;
-  if (is_pinned(series)) return let_write(series, readers);
+  if (is_pinned(series)) {
+    if (series_bytes) warn_of_other_size(series, *series_bytes);
+    return let_write(series, readers);
+  }
   LIBBPF_OPTS(bpf_map_create_opts, mappable, .map_flags = BPF_F_MMAPABLE);
-  const auto map = make_map(BPF_MAP_TYPE_ARRAY, "nfbpf_series", kPage, &mappable,
-                            (series_bytes + kPage - 1) / kPage);
+  const auto map =
+      make_map(BPF_MAP_TYPE_ARRAY, "nfbpf_series", kPage, &mappable,
+               static_cast<std::uint32_t>(pages_of(series_bytes.value_or(kSeriesBytesDefault))));
   if (!map) return tl::unexpected(map.error());
   return pin(*map, series, readers, undo);
 }

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <optional>
 
 #include "base/result.h"
 #include "loader/bpffs.h"
@@ -20,8 +21,8 @@ inline constexpr std::uint32_t kSeriesBytesDefault = 16U << 20;
 //   fence_post   the map that stands there
 // All are made in `pin_dir`, writable for the readers; one that is there is kept.
 [[nodiscard]] Result<void> make_series_pins(const std::filesystem::path& pin_dir,
-                                            std::uint32_t series_bytes, const Readers& readers,
-                                            Undo& undo);
+                                            std::optional<std::uint32_t> series_bytes,
+                                            const Readers& readers, Undo& undo);
 
 // Removes the fence; and the series unless `keep_series`.
 void remove_series_pins(const std::filesystem::path& pin_dir, bool keep_series);

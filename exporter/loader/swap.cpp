@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "loader/swap.h"
 
-#include <bpf/bpf.h>
 #include <fcntl.h>
 #include <spdlog/spdlog.h>
 #include <sys/stat.h>
@@ -20,6 +19,7 @@
 #include "loader/object.h"
 #include "loader/run_lock.h"
 #include "loader/series_pins.h"
+#include "loader/tidy_up.h"
 #include "loader/undo.h"
 
 namespace nfbpf::loader {
@@ -27,73 +27,6 @@ namespace fs = std::filesystem;
 namespace {
 
 constexpr const char* kPrevious = NFBPF_PIN_PREVIOUS;
-
-// Empty where no program is pinned.
-std::string program_id(const fs::path& pin) {
-  const UniqueFd fd(bpf_obj_get(pin.c_str()));
-  bpf_prog_info info{};
-  __u32 length = sizeof(info);
-  if (!fd || bpf_obj_get_info_by_fd(fd.get(), &info, &length) != 0) return {};
-  return std::to_string(info.id);
-}
-
-bool program_uses(const fs::path& program_pin, const fs::path& map_pin) {
-  const UniqueFd program(bpf_obj_get(program_pin.c_str()));
-  const UniqueFd map(bpf_obj_get(map_pin.c_str()));
-  std::array<__u32, 64> ids{};
-  bpf_prog_info info{};
-  info.nr_map_ids = ids.size();
-  info.map_ids = reinterpret_cast<std::uintptr_t>(ids.data());
-  bpf_map_info map_info{};
-  __u32 length = sizeof(info);
-  __u32 map_length = sizeof(map_info);
-  return program && map && bpf_obj_get_info_by_fd(program.get(), &info, &length) == 0 &&
-         bpf_obj_get_info_by_fd(map.get(), &map_info, &map_length) == 0 &&
-         std::ranges::find(ids, map_info.id) != ids.end();
-}
-
-// New maps of a swap that was killed: the one into which the program counts gets its name.
-Result<void> tidy_up_maps(const fs::path& pin_dir) {
-  const std::string_view prefix = kPinNextMap;
-  std::error_code ec;
-  std::vector<fs::path> left;
-  for (fs::directory_iterator pin(pin_dir, ec), end; !ec && pin != end; pin.increment(ec)) {
-    if (pin->path().filename().string().starts_with(prefix)) left.push_back(pin->path());
-  }
-  for (const fs::path& next : left) {
-    const std::string name = next.filename().string().substr(prefix.size());
-    const fs::path pin = pin_dir / NFBPF_PIN_MAPS / name;
-    const bool runs = program_uses(pin_dir / NFBPF_PIN_PROGRAM, next);
-    if (runs) {
-      spdlog::warn(
-          "map {}: an earlier swap was killed while it moved the rows; those that it did not reach "
-          "are lost",
-          name);
-    }
-    if (runs ? ::rename(next.c_str(), pin.c_str()) != 0 : ::unlink(next.c_str()) != 0) {
-      return fail_errno(errno, "tidy up " + next.string());
-    }
-  }
-  return {};
-}
-
-// After a swap that was killed: the program that runs goes back to its name, any other is let go.
-Result<void> tidy_up(const fs::path& pin_dir) {
-  const fs::path current = pin_dir / NFBPF_PIN_PROGRAM;
-  const auto running = read_module_file("program/id");
-  for (const char* name : {kPinAside, kPinNext}) {
-    const fs::path left = pin_dir / name;
-    const std::string id = program_id(left);
-    if (running && id == *running && program_id(current) != id) {
-      if (::rename(left.c_str(), current.c_str()) != 0) {
-        return fail_errno(errno, "rename " + left.string());
-      }
-    } else if (::unlink(left.c_str()) != 0 && errno != ENOENT) {
-      return fail_errno(errno, "remove " + left.string());
-    }
-  }
-  return tidy_up_maps(pin_dir);
-}
 
 Result<Manifest> attached_by_module(const SwapOptions& options) {
   if (::geteuid() != 0) return fail("nfbpf-load needs root to swap programs: run it with sudo");
@@ -215,7 +148,7 @@ Result<Manifest> swap_program(const SwapOptions& options, const Manifest& before
   after.accountable = before.accountable && is_built_in(options.file);
   after.maps = all_maps(object->maps(), before.maps);
   if (object->has_buffers()) {
-    auto ok = make_series_pins(options.pin_dir, kSeriesBytesDefault, readers_of(after), undo);
+    auto ok = make_series_pins(options.pin_dir, {}, readers_of(after), undo);
     if (!ok) return tl::unexpected(ok.error());
   }
   mark_buffers(after);
@@ -231,6 +164,7 @@ Result<Manifest> swap_program(const SwapOptions& options, const Manifest& before
     ::unlink((options.pin_dir / kPrevious).c_str());
     for (const std::string& name : moved) {
       ::unlink((options.pin_dir / (kPinNextMap + name)).c_str());
+      ::unlink((options.pin_dir / (kPinProgress + name)).c_str());
     }
     return after;
   }

@@ -29,6 +29,13 @@ bool no_batches(int error) {
          error == -524 /* ENOTSUPP */;
 }
 
+// What a map's lock answers when it is taken just then: rqspinlock of 6.15 and later gives up
+// rather than wait, and earlier kernels refuse to nest.
+bool is_passing(int error) {
+  return error == -EBUSY || error == -EDEADLK || error == -ETIMEDOUT || error == -EINTR;
+}
+constexpr int kMostTries = 1000;
+
 // Signed numbers as their two's complement, so that adding needs to know nothing of signs.
 std::uint64_t counter_at(const std::byte* value, const traffic::Counter& counter) {
   if (counter.size == sizeof(std::uint32_t)) {
@@ -94,6 +101,7 @@ Result<bool> BatchReader::read_batches(traffic::Table& into) {
   std::byte position[kPositionBytes] = {};
   std::byte next[kPositionBytes] = {};
   void* from = nullptr;
+  int tries = 0;
   for (;;) {
     std::uint32_t count = room_;
     const int error = calls_->lookup_batch(from, next, keys_.data(), values_.data(), &count);
@@ -103,7 +111,7 @@ Result<bool> BatchReader::read_batches(traffic::Table& into) {
       make_room(std::min(room_ * 2, shape_.max_entries));
       continue;
     }
-    if (error == -EINTR) continue;
+    if (is_passing(error) && ++tries < kMostTries) continue;
     if (from == nullptr && no_batches(error)) return false;
     if (error != 0 && error != -ENOENT) return incomplete(error, "BPF_MAP_LOOKUP_BATCH");
     for (std::uint32_t row = 0; row < std::min(count, room_); ++row)
@@ -128,11 +136,12 @@ Result<bool> BatchReader::clear_batches() {
   std::byte next[kPositionBytes] = {};
   std::byte position[kPositionBytes] = {};
   void* from = nullptr;
+  int tries = 0;
   for (;;) {
     std::uint32_t count = room_;
     const int error = calls_->take_batch(from, next, keys_.data(), values_.data(), &count);
     if (error == -ENOENT) return true;
-    if (error == -EINTR) continue;
+    if (is_passing(error) && ++tries < kMostTries) continue;
     if (error == -ENOSPC && room_ < shape_.max_entries) {
       make_room(std::min(room_ * 2, shape_.max_entries));
       continue;

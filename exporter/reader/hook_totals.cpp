@@ -96,4 +96,11 @@ std::optional<double> hooks_since(const std::filesystem::path& sysfs) {
   return since;
 }
 
+std::optional<std::string> running_program(const std::filesystem::path& sysfs) {
+  std::ifstream file(sysfs / "module/nfbpf/program/id");
+  std::string id;
+  if (!(file >> id)) return std::nullopt;
+  return id;
+}
+
 }  // namespace nfbpf::reader

@@ -3,6 +3,7 @@
 
 #include <filesystem>
 #include <optional>
+#include <string>
 
 #include "base/result.h"
 #include "traffic/table.h"
@@ -16,5 +17,8 @@ namespace nfbpf::reader {
 // When the module began to count, seconds since the machine started (CLOCK_BOOTTIME); nothing when
 // it is not there, or is of a release that does not say.
 [[nodiscard]] std::optional<double> hooks_since(const std::filesystem::path& sysfs);
+
+// The id of the program that the module runs; nothing when it is not there.
+[[nodiscard]] std::optional<std::string> running_program(const std::filesystem::path& sysfs);
 
 }  // namespace nfbpf::reader

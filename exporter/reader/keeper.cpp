@@ -15,9 +15,6 @@
 namespace nfbpf::reader {
 namespace {
 
-// The note of a saved state: 0, or 1 + the buffer whose rows are in it and that is to be emptied.
-constexpr std::uint64_t kNothingToEmpty = 0;
-
 // Two copies of it and their heads.
 constexpr std::size_t kContinuityBytes = 2 * traffic::Continuity::kMostBytes + 256;
 
@@ -27,6 +24,15 @@ std::vector<traffic::LedgerPart> ledger_parts(const std::vector<Keeper::Part>& p
     result.push_back(
         {std::make_shared<const traffic::Layout>(part.first->layout()), part.second != nullptr});
   return result;
+}
+
+// The note of a saved state: 0, or 1 + the buffer whose rows are in it and that is to be emptied.
+std::uint64_t note_of(std::optional<std::uint32_t> to_empty) {
+  return to_empty ? 1 + std::uint64_t{*to_empty} : 0;
+}
+
+std::optional<std::uint32_t> buffer_of(std::uint64_t note) {
+  return note == 0 ? std::nullopt : std::optional(static_cast<std::uint32_t>(note - 1) & 1U);
 }
 
 UniqueFd open_folder(const std::filesystem::path& path) {
@@ -42,8 +48,7 @@ Keeper::Keeper(Places places, std::vector<Part> parts, traffic::LedgerOptions op
       ledgers_(ledger_parts(parts_), options) {}
 
 Result<std::unique_ptr<Keeper>> Keeper::open(const Places& places, std::vector<Part> parts,
-                                             traffic::LedgerOptions options, bool looks_only,
-                                             std::unique_ptr<Epoch> epoch) {
+                                             traffic::LedgerOptions options, bool looks_only) {
   std::unique_ptr<Keeper> keeper(new Keeper(places, std::move(parts), options));
   if (looks_only) return keeper;
   auto memory = PinMemory::map(places.pin_dir / NFBPF_PIN_SERIES);
@@ -53,6 +58,15 @@ Result<std::unique_ptr<Keeper>> Keeper::open(const Places& places, std::vector<P
     return tl::unexpected(memory.error());
   }
   keeper->memory_ = std::move(*memory);
+  if (auto ok = keeper->remember(nullptr); !ok) return tl::unexpected(ok.error());
+  return keeper;
+}
+
+Result<std::unique_ptr<Keeper>> Keeper::open_with(const Places& places, std::vector<Part> parts,
+                                                  traffic::LedgerOptions options, PinMemory memory,
+                                                  std::unique_ptr<Epoch> epoch) {
+  std::unique_ptr<Keeper> keeper(new Keeper(places, std::move(parts), options));
+  keeper->memory_ = std::move(memory);
   if (auto ok = keeper->remember(std::move(epoch)); !ok) return tl::unexpected(ok.error());
   return keeper;
 }
@@ -97,6 +111,8 @@ Result<void> Keeper::remember(std::unique_ptr<Epoch> epoch) {
       return fail(pin + ": " + ok.error().what + "; detach and attach again");
   }
   keeping_.kept = true;
+  fit_into_memory();
+  if (*saved) to_empty_ = buffer_of((*saved)->note);
   const bool buffers =
       std::ranges::any_of(parts_, [](const Part& p) { return p.second != nullptr; });
   if (!buffers) return {};
@@ -106,15 +122,49 @@ Result<void> Keeper::remember(std::unique_ptr<Epoch> epoch) {
     epoch = std::move(*pinned);
   }
   epoch_ = std::move(epoch);
-  const std::uint64_t note = *saved ? (*saved)->note : kNothingToEmpty;
-  if (note != kNothingToEmpty) return empty(static_cast<std::uint32_t>(note - 1) & 1U);
-  undrained_ = 1 - epoch_->active();  // empty, unless somebody was killed between two steps
+  // Empty, unless somebody was killed between two steps.
+  if (!to_empty_) undrained_ = 1 - epoch_->active();
   return {};
+}
+
+// A state that does not fit is not saved, and what is not saved is not shown: better fewer series.
+void Keeper::fit_into_memory() {
+  const std::size_t room = series_store().capacity();
+  if (ledgers_.state_bytes(options_.series_limit) <= room) return;
+  std::uint32_t fits = 1;
+  for (std::uint32_t too_many = options_.series_limit; too_many - fits > 1;) {
+    const std::uint32_t middle = fits + (too_many - fits) / 2;
+    (ledgers_.state_bytes(middle) <= room ? fits : too_many) = middle;
+  }
+  options_.series_limit = fits;
+  ledgers_.set_options(options_);
+  lowered_limit_ = fits;
+}
+
+// The maps that a note speaks of. Where the program that runs now knows no buffers, they are two
+// maps like any others, told by their names.
+std::vector<MapSource*> Keeper::maps_of(std::uint32_t buffer) const {
+  const auto named = [this](const std::string& name) -> MapSource* {
+    const auto found = std::ranges::find_if(
+        parts_, [&](const Part& part) { return part.first->layout().map == name; });
+    return found == parts_.end() ? nullptr : found->first;
+  };
+  std::vector<MapSource*> maps;
+  for (const Part& part : parts_) {
+    if (part.second != nullptr) {
+      maps.push_back(buffer == 0 ? part.first : part.second);
+      continue;
+    }
+    MapSource* second = named(part.first->layout().map + NFBPF_BUFFER_SUFFIX);
+    if (second != nullptr) maps.push_back(buffer == 0 ? part.first : second);
+  }
+  return maps;
 }
 
 Result<std::vector<traffic::Table>> Keeper::live() {
   std::vector<traffic::Table> tables;
   maps_.clear();
+  const auto counted_already = to_empty_ ? maps_of(*to_empty_) : std::vector<MapSource*>();
   for (const Part& part : parts_) {
     const bool second = part.second != nullptr && epoch_ && epoch_->active() == 1;
     MapSource* counted = second ? part.second : part.first;
@@ -122,6 +172,7 @@ Result<std::vector<traffic::Table>> Keeper::live() {
     auto table = counted->read();
     if (!table) return tl::unexpected(table.error());
     const std::uint64_t capacity = table->capacity();
+    if (std::ranges::find(counted_already, counted) != counted_already.end()) table->clear();
     if (other != nullptr && (undrained_ || !epoch_)) {
       const auto rest = other->read();
       if (!rest) return tl::unexpected(rest.error());
@@ -134,12 +185,12 @@ Result<std::vector<traffic::Table>> Keeper::live() {
   return tables;
 }
 
-Result<void> Keeper::save(std::uint64_t note) {
+Result<void> Keeper::save() {
   if (!memory_) {
     unsaved_ = false;
     return {};
   }
-  if (auto ok = series_store().save(note, ledgers_.save()); !ok) return ok;
+  if (auto ok = series_store().save(note_of(to_empty_), ledgers_.save()); !ok) return ok;
   unsaved_ = false;
   return {};
 }
@@ -150,7 +201,7 @@ Result<std::vector<traffic::Table>> Keeper::show() {
   auto shown = ledgers_.show(*tables);
   unsaved_ |= shown.changed;
   if (unsaved_)
-    if (auto ok = save(kNothingToEmpty); !ok) return tl::unexpected(ok.error());
+    if (auto ok = save(); !ok) return tl::unexpected(ok.error());
   return std::move(shown.tables);
 }
 
@@ -159,18 +210,16 @@ Result<void> Keeper::rank(double now) {
   const auto tables = live();
   if (!tables) return tl::unexpected(tables.error());
   if (!ledgers_.rank(*tables, now)) return {};
-  return save(kNothingToEmpty);
+  return save();
 }
 
 // Rows of a buffer whose counts are in what was saved.
-Result<void> Keeper::empty(std::uint32_t buffer) {
-  for (const Part& part : parts_) {
-    if (part.second == nullptr) continue;
-    if (auto ok = (buffer == 0 ? part.first : part.second)->clear(); !ok) return ok;
-  }
-  epoch_->forget_made(buffer);
-  undrained_.reset();
-  return save(kNothingToEmpty);
+Result<void> Keeper::empty() {
+  for (MapSource* map : maps_of(*to_empty_))
+    if (auto ok = map->clear(); !ok) return ok;
+  if (epoch_) epoch_->forget_made(*to_empty_);
+  to_empty_.reset();
+  return save();
 }
 
 Result<void> Keeper::drain(double now) {
@@ -192,12 +241,22 @@ Result<void> Keeper::drain(double now) {
     rows.push_back(std::move(*table));
   }
   ledgers_.drain(rows, now);
-  const std::uint32_t buffer = *undrained_;
-  if (auto ok = save(1 + std::uint64_t{buffer}); !ok) return ok;
+  to_empty_ = undrained_;
+  undrained_.reset();
+  if (auto ok = save(); !ok) return ok;
   drained_at_ = now;
-  ++keeping_.drains;
+  keeping_.drains += count > 0 ? 1 : 0;
   keeping_.drained_rows += count;
-  return empty(buffer);
+  return empty();
+}
+
+// The loader is at work for a second, or has changed what we know: the next tick will do.
+Result<void> Keeper::note_waiting(double now) {
+  if (!waiting_since_ || now < *waiting_since_) waiting_since_ = now;
+  if (now - *waiting_since_ < kPatienceSeconds) return {};
+  return fail_errno(EBUSY, places_.run_dir.string() +
+                               ": another process holds its lock, or another program runs than the "
+                               "manifest says: see fuser and nfbpf-load status");
 }
 
 bool Keeper::is_due(double now) const {
@@ -216,18 +275,19 @@ Result<void> Keeper::tick(double now, const std::function<bool()>& still_ours) {
   // How much room there is, is known from a read; nobody may have scraped yet.
   if (epoch_ && maps_.empty())
     if (const auto read = live(); !read) return tl::unexpected(read.error());
-  if (epoch_ && (undrained_ || is_due(now))) {
-    const UniqueFd lock = open_folder(places_.run_dir);
-    // The loader is at work, or has changed what we know: the next tick will do.
-    if (!lock || ::flock(lock.get(), LOCK_EX | LOCK_NB) != 0 || !still_ours()) return {};
-    if (auto ok = drain(now); !ok) return ok;
-    // A flood has us drain every second: who is busy is told over a longer time.
-    const bool rank_due = now - ranked_at_ >= kRankSeconds || !ledgers_.is_over();
-    return rank_due ? rank(now) : Result<void>();
-  }
-  const bool idle_due = !epoch_ && now - ranked_at_ >= options_.idle_seconds / 3;
+  // Before rows are taken out: a row that was busy since the last time shows that in no other.
   const bool over_due = ledgers_.is_over() && now - ranked_at_ >= kRankSeconds;
-  return idle_due || over_due ? rank(now) : Result<void>();
+  const bool idle_due = !epoch_ && now - ranked_at_ >= options_.idle_seconds / 3;
+  if (over_due || idle_due)
+    if (auto ok = rank(now); !ok) return ok;
+  if (!to_empty_ && !(epoch_ && (undrained_ || is_due(now)))) return {};
+  const UniqueFd lock = open_folder(places_.run_dir);
+  if (!lock || ::flock(lock.get(), LOCK_EX | LOCK_NB) != 0 || !still_ours())
+    return note_waiting(now);
+  waiting_since_.reset();
+  if (to_empty_) return empty();
+  if (auto ok = drain(now); !ok) return ok;
+  return ledgers_.is_over() ? Result<void>() : rank(now);
 }
 
 }  // namespace nfbpf::reader

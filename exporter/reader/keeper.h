@@ -27,7 +27,8 @@ namespace nfbpf::reader {
 //   without the note.
 //
 // Killed at any point, the next keeper finds either a buffer that is not in the ledgers yet, and
-// drains it, or the note, and empties it. One keeper at a time: it holds a lock of run_dir/btf.
+// drains it, or the note, and empties it. All of this happens under the loader's lock, a flock(2)
+// of run_dir. One keeper at a time: it holds a lock of run_dir/btf.
 class Keeper {
  public:
   // One table: a map, or two buffers of one.
@@ -39,11 +40,13 @@ class Keeper {
     std::filesystem::path pin_dir, run_dir;
   };
   // Without a series pin, or without the right to write it, nothing outlives us and no row is taken
-  // out. `epoch` is for tests; without one that of `pin_dir` is taken.
-  // `looks_only`: takes no part in any of it, because another process does.
+  // out. `looks_only`: takes no part in any of it, because another process does.
   static Result<std::unique_ptr<Keeper>> open(const Places& places, std::vector<Part> parts,
-                                              traffic::LedgerOptions options, bool looks_only,
-                                              std::unique_ptr<Epoch> epoch = nullptr);
+                                              traffic::LedgerOptions options, bool looks_only);
+  // For tests, without a kernel.
+  static Result<std::unique_ptr<Keeper>> open_with(const Places& places, std::vector<Part> parts,
+                                                   traffic::LedgerOptions options, PinMemory memory,
+                                                   std::unique_ptr<Epoch> epoch);
 
   // The rows that are in the maps.
   Result<std::vector<traffic::Table>> live();
@@ -54,7 +57,7 @@ class Keeper {
   // To be called every second or so: takes rows out when a buffer is half full and otherwise three
   // times in the time after which a series is idle; ranks what is shown. `still_ours` says whether
   // the program and the maps are those that we know, and is asked under the loader's lock. `now` in
-  // seconds.
+  // seconds. Error code EBUSY: the lock was not to be had for a minute; nothing has changed.
   Result<void> tick(double now, const std::function<bool()>& still_ours);
 
   // What an earlier keeper left of it; nothing where there was none.
@@ -65,19 +68,25 @@ class Keeper {
   [[nodiscard]] const std::vector<traffic::MapFill>& maps() const { return maps_; }
   [[nodiscard]] std::vector<traffic::FamilyFill> families() const { return ledgers_.fill(); }
   [[nodiscard]] const traffic::Keeping& keeping() const { return keeping_; }
+  // The limit of series that is in force, where the memory does not hold those that were asked for.
+  [[nodiscard]] std::optional<std::uint32_t> lowered_limit() const { return lowered_limit_; }
 
  private:
   static constexpr double kRankSeconds = 15;
+  static constexpr double kPatienceSeconds = 60;  // for the loader's lock
 
   Keeper(Places places, std::vector<Part> parts, traffic::LedgerOptions options);
   // Parts of the memory: most of it, and a little at its end that is written every second.
   [[nodiscard]] traffic::StateStore series_store() const;
   [[nodiscard]] traffic::StateStore continuity_store() const;
   Result<void> remember(std::unique_ptr<Epoch> epoch);
-  Result<void> save(std::uint64_t note);
+  void fit_into_memory();
+  Result<void> save();
   Result<void> drain(double now);
-  Result<void> empty(std::uint32_t buffer);
+  [[nodiscard]] std::vector<MapSource*> maps_of(std::uint32_t buffer) const;
+  Result<void> empty();
   Result<void> rank(double now);
+  Result<void> note_waiting(double now);
   [[nodiscard]] bool is_due(double now) const;
 
   Places places_;
@@ -89,6 +98,10 @@ class Keeper {
   std::unique_ptr<Epoch> epoch_;
   // The buffer that is not counted into, while its rows are not in the ledgers.
   std::optional<std::uint32_t> undrained_;
+  // The buffer whose rows are in the ledgers, until it is emptied: the note of the saved state.
+  std::optional<std::uint32_t> to_empty_;
+  std::optional<double> waiting_since_;  // for the loader's lock
+  std::optional<std::uint32_t> lowered_limit_;
   double drained_at_ = 0, ranked_at_ = 0;
   bool ticked_ = false;
   bool unsaved_ = false;  // something changed that could not be saved

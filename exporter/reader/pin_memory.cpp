@@ -27,6 +27,12 @@ Result<PinMemory> PinMemory::map(const std::filesystem::path& pin) {
   return PinMemory({static_cast<std::byte*>(at), size});
 }
 
+Result<PinMemory> PinMemory::map_file(int fd, std::size_t bytes) {
+  void* at = ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+  if (at == MAP_FAILED) return fail_errno(errno, "cannot map the file");
+  return PinMemory({static_cast<std::byte*>(at), bytes});
+}
+
 PinMemory::~PinMemory() {
   if (!bytes_.empty()) ::munmap(bytes_.data(), bytes_.size());
 }

@@ -16,6 +16,8 @@ namespace nfbpf::reader {
 class PinMemory {
  public:
   static Result<PinMemory> map(const std::filesystem::path& pin);
+  // The same of a file in memory, for tests.
+  static Result<PinMemory> map_file(int fd, std::size_t bytes);
 
   PinMemory(PinMemory&& other) noexcept : bytes_(std::exchange(other.bytes_, {})) {}
   PinMemory& operator=(PinMemory&& other) noexcept {

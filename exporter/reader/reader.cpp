@@ -4,6 +4,7 @@
 #include <abi/nfbpf.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <chrono>
 #include <iterator>
 #include <map>
@@ -107,10 +108,19 @@ Result<void> Reader::tick(double now) {
   const std::lock_guard lock(mutex_);
   if (!follow_manifest()) return {};  // the next snapshot says why
   auto ok = note_datapath(now);
-  if (ok) ok = open_->keeper->tick(now, [this] { return open_->stamp == stamp(); });
+  if (ok) ok = open_->keeper->tick(now, [this] { return still_ours(); });
   // What went wrong half-way is in memory alone: begin again from what was saved.
-  if (!ok) open_.reset();
+  if (!ok && ok.error().code != EBUSY) open_.reset();
   return ok;
+}
+
+// A loader that was killed may have changed the program and not the manifest: then we do not know
+// which buffer is counted into.
+bool Reader::still_ours() const {
+  if (open_->stamp != stamp()) return false;
+  if (open_->origin.datapath.name != kModuleDatapath) return true;
+  const auto running = running_program(paths_.sysfs);
+  return !running || *running == open_->origin.program.id;
 }
 
 Reader::Step Reader::open_all() {
@@ -151,6 +161,12 @@ Reader::Step Reader::open_all() {
       Keeper::open({opening.pin_dir, paths_.run_dir}, std::move(parts), options_, looks_only_);
   if (!keeper) return tl::unexpected(Failure{ErrorClass::kOpen, std::move(keeper.error())});
   opening.keeper = std::move(*keeper);
+  if (const auto limit = opening.keeper->lowered_limit())
+    opening.skipped.push_back(
+        {NFBPF_PIN_SERIES, "series_limit " + std::to_string(options_.series_limit) +
+                               " is more than the memory for series holds, " +
+                               std::to_string(*limit) +
+                               " applies: detach and attach with a larger --series-memory"});
   add_unknown_labels(opening);
   if (auto step = go_on_from(opening); !step) return step;
   open_ = std::move(opening);

@@ -89,6 +89,8 @@ class Reader final : public traffic::SnapshotSource {
   Step collect_maps(traffic::Snapshot& snapshot, std::optional<traffic::Table>& totals);
   Step collect_pins(traffic::Snapshot& snapshot);
   Step collect_hooks(traffic::Snapshot& snapshot);
+  // Whether maps and program are those that we opened.
+  [[nodiscard]] bool still_ours() const;
   // Whether packets reach the program, and since when.
   [[nodiscard]] traffic::Continuity::Look look() const;
   Result<void> note_datapath(double now);

@@ -90,6 +90,12 @@ std::shared_ptr<const Layout> layout_of_other(const Layout& layout) {
 
 constexpr std::size_t kMostCells = 1024;
 
+// Whether this counter of a series owes more than its row has: it is another row than the one that
+// entered.
+bool owes_more(std::uint64_t offset, std::uint64_t counted) {
+  return static_cast<std::int64_t>(offset) < 0 && counted < ~offset + 1;
+}
+
 std::size_t in_all(std::span<const std::vector<std::uint32_t>> assignment, std::uint32_t number) {
   std::size_t count = 0;
   for (const auto& numbers : assignment)
@@ -207,9 +213,8 @@ void Ledger::remove(const std::vector<std::vector<bool>>& leaving, bool keep) {
   }
 }
 
-// Of a map whose rows others take out: a series without its row is gone, with what it counted. Its
-// offset is below 0 then: what it had before it entered, which is in `other` already. One above 0
-// is what was drained while the map was a buffer, and stays.
+// Of a map whose rows others take out: a series without its row is gone, with what it counted. One
+// with an offset above 0 has what was drained while the map was a buffer, and stays.
 bool Ledger::drop_vanished(const LiveTables& live, const Assignment& assignment) {
   auto leaving = nobody_leaves();
   bool any = false;
@@ -218,20 +223,50 @@ bool Ledger::drop_vanished(const LiveTables& live, const Assignment& assignment)
     const std::size_t width = states_[p].layout->counters.size();
     const std::size_t score = states_[p].score_counter;
     for (std::size_t n = 0; n < leaving[p].size(); ++n) {
-      const std::uint64_t offset = states_[p].series.offsets[n * width + score];
-      leaving[p][n] = static_cast<std::int64_t>(offset) <= 0;
+      leaving[p][n] =
+          states_[p].activity[n].owes || states_[p].series.offsets[n * width + score] == 0;
     }
     for (std::size_t row = 0; row < assignment[p].size(); ++row) {
       const std::uint32_t number = assignment[p][row];
       if (number == kUnlisted) continue;
       // Less than it had when it entered: it was taken out, and made again before anybody looked.
-      const std::uint64_t offset = states_[p].series.offsets[number * width + score];
-      const auto shown = static_cast<std::int64_t>(offset + live[p].values(row)[score]);
-      leaving[p][number] = static_cast<std::int64_t>(offset) < 0 && shown < 0;
+      leaving[p][number] =
+          states_[p].activity[number].owes &&
+          owes_more(states_[p].series.offsets[number * width + score], live[p].values(row)[score]);
     }
     any |= std::ranges::find(leaving[p], true) != leaving[p].end();
   }
   if (any) remove(leaving, false);
+  return any;
+}
+
+// Of a map that is ours nobody else takes rows out. Where somebody did all the same, or made the
+// map anew, a series begins at 0 again: what it owes can be taken off nothing any more.
+bool Ledger::begin_anew(PartState& part, const Table& live,
+                        const std::vector<std::uint32_t>& numbers) {
+  if (std::ranges::none_of(part.activity, &Activity::owes)) return false;
+  const std::size_t width = part.layout->counters.size();
+  std::vector<bool> is_there(part.series.index.size(), false);
+  bool any = false;
+  const auto look = [&](std::size_t number, auto counted) {
+    if (!part.activity[number].owes) return;
+    std::uint64_t* offsets = part.series.offsets.data() + number * width;
+    for (std::size_t i = 0; i < width; ++i) {
+      if (part.gauges[i] || !owes_more(offsets[i], counted(i))) continue;
+      offsets[i] = 0 - counted(i);
+      any = true;
+    }
+  };
+  for (std::size_t row = 0; row < numbers.size(); ++row) {
+    if (numbers[row] == kUnlisted) continue;
+    is_there[numbers[row]] = true;
+    look(numbers[row], [&](std::size_t i) { return live.values(row)[i]; });
+  }
+  for (std::size_t n = 0; n < is_there.size(); ++n) {
+    if (is_there[n]) continue;
+    look(n, [](std::size_t) { return std::uint64_t{0}; });
+    part.activity[n].owes = false;
+  }
   return any;
 }
 
@@ -273,7 +308,9 @@ Table Ledger::other_table(PartState& part, const Table& live,
       if (part.gauges[i]) continue;
       const std::uint64_t sum = sums[cell * width + i];
       // Rows that others took out have been counted: what they had stays.
-      if (!part.drained && sum < last[i]) offsets[i] += last[i] - sum, changed = true;
+      if (!part.drained && sum < last[i]) offsets[i] += last[i] - sum;
+      // Forgotten with us, it would be what rows had that are taken out before the next one looks.
+      changed |= !part.drained && sum != last[i];
       last[i] = sum;
       values[shown++] = offsets[i] + sum;
     }
@@ -292,6 +329,7 @@ Ledger::Shown Ledger::show(const LiveTables& live) {
   for (std::size_t p = 0; p < states_.size(); ++p) {
     PartState& part = states_[p];
     const std::size_t width = part.layout->counters.size();
+    if (part.drained) shown.changed |= begin_anew(part, live[p], assignment[p]);
     Table table(part.layout, live[p].capacity());
     table.reserve(part.series.index.size());
     for (std::size_t n = 0; n < part.series.index.size(); ++n) {
@@ -357,6 +395,7 @@ void Ledger::enter(const Candidate& candidate, const LiveTables& live) {
   const auto values = live[candidate.part].values(candidate.row);
   const std::size_t number = list(part, key);
   add(part, part.series.offsets.data() + number * width, values, ~std::uint64_t{0});
+  part.activity[number].owes = true;
   const std::size_t cell = cell_of(part, key);
   add(part, part.cells.offsets.data() + cell * width, values, 1);
   // What it had has moved out of the live part of the cell.
@@ -476,33 +515,19 @@ void Ledger::drain(const LiveTables& rows, double now) {
         add(part, part.cells.offsets.data() + cell * width, values, 1);
         continue;
       }
-      add(part, part.series.offsets.data() + *found * width, values, 1);
+      std::uint64_t* offsets = part.series.offsets.data() + *found * width;
+      add(part, offsets, values, 1);
+      // What it still owes it takes off its row in the other buffer.
+      if (part.activity[*found].owes)
+        part.activity[*found].owes = std::any_of(offsets, offsets + width, [](std::uint64_t at) {
+          return static_cast<std::int64_t>(at) < 0;
+        });
       scores[*found] = values[part.score_counter];
     }
     for (std::size_t n = 0; n < scores.size(); ++n) {
       Activity& activity = part.activity[n];
       if (!activity.known || scores[n] > activity.seen) activity.at = now;
-      activity = {activity.period / 2 + scores[n], 0, activity.at, true};
-    }
-  }
-}
-
-void Ledger::undrain(const LiveTables& rows) {
-  for (std::size_t p = 0; p < states_.size(); ++p) {
-    PartState& part = states_[p];
-    const std::size_t width = part.layout->counters.size();
-    for (std::size_t row = 0; row < rows[p].rows(); ++row) {
-      const auto key = rows[p].key(row);
-      const auto values = rows[p].values(row);
-      auto found = part.series.index.find(key);
-      if (!found && !over_ && series() < row_limit()) found = list(part, key);
-      if (found) {
-        add(part, part.series.offsets.data() + *found * width, values, ~std::uint64_t{0});
-        continue;
-      }
-      over_ = true;
-      const std::size_t cell = cell_of(part, key);
-      add(part, part.cells.offsets.data() + cell * width, values, ~std::uint64_t{0});
+      activity = {activity.period / 2 + scores[n], 0, activity.at, true, activity.owes};
     }
   }
 }

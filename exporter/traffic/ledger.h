@@ -79,9 +79,6 @@ class Ledger {
 
   // Rows that will be taken out of their maps: they count no more, and what they have stays.
   void drain(const LiveTables& rows, double now);
-  // The reverse, for rows that are there and that this ledger has not met: their series go on from
-  // where they stand.
-  void undrain(const LiveTables& rows);
 
   void set_options(LedgerOptions options) { options_ = options; }
 
@@ -91,11 +88,17 @@ class Ledger {
   [[nodiscard]] bool is_over() const { return over_; }
   [[nodiscard]] const std::vector<LedgerPart>& parts() const { return parts_; }
 
-  // What has to outlive the process. A state of another layout keeps what it can: offsets of
-  // counters that have the same name, of series whose labels are the same; the rest of them is
-  // added to `other`. Bytes that are no state are an error, and the ledger is as it was.
+  // What has to outlive the process. restore() adds to a new ledger what a saved one had of the
+  // maps that are its parts, and may be called for each of several: a family's name may have
+  // changed since. A state of another layout keeps what it can: offsets of counters that have the
+  // same name, of series whose labels are the same; the rest of them is added to `other`. Bytes
+  // that are no state are an error, and the ledger is as it was.
   [[nodiscard]] std::vector<std::byte> save() const;
   [[nodiscard]] Result<void> restore(std::span<const std::byte> state);
+
+  // Bytes of a state in which there are as many series as `limit` allows, and not many more cells
+  // of `other` than now.
+  [[nodiscard]] std::size_t state_bytes(std::uint32_t limit) const;
 
  private:
   static constexpr std::uint32_t kUnlisted = 0xffffffff;
@@ -113,6 +116,8 @@ class Ledger {
     std::uint64_t seen = 0;    // score of the live row when rank() looked
     double at = 0;             // when it last moved
     bool known = false;        // `at` means something
+    // The series' offset is below 0: it has yet to take off what its row had when it entered.
+    bool owes = false;
   };
   struct PartState {
     explicit PartState(const LedgerPart& part);
@@ -146,6 +151,8 @@ class Ledger {
   std::uint32_t list(PartState& part, std::span<const std::byte> key);
   void enter(const Candidate& candidate, const LiveTables& live);
   bool drop_vanished(const LiveTables& live, const Assignment& assignment);
+  static bool begin_anew(PartState& part, const Table& live,
+                         const std::vector<std::uint32_t>& numbers);
   void keep_in_cells(const LiveTables& live, const Assignment& assignment,
                      const std::vector<std::vector<bool>>& leaving);
   bool list_new(const LiveTables& live, Assignment& assignment);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // A ledger as bytes, and back. Host byte order: it never leaves the machine.
 #include <algorithm>
+#include <charconv>
 #include <cstring>
 #include <optional>
 #include <string>
@@ -12,7 +13,8 @@ namespace nfbpf::traffic {
 namespace {
 
 constexpr std::uint32_t kMagic = 0x6c626e66;  // "fnbl"
-constexpr std::uint32_t kVersion = 1;
+// 2: what a series owes, who left lately, bounds of a histogram's slots. 1 is still read.
+constexpr std::uint32_t kVersion = 2;
 // What a broken length could otherwise ask for.
 constexpr std::uint32_t kMostLabels = 256, kMostCounters = 4096, kMostKeyBytes = 4096;
 
@@ -63,7 +65,7 @@ class Cursor {
   // A count of things that are each at least so long.
   std::size_t count(std::uint64_t most, std::size_t least_bytes) {
     const auto count = number<std::uint64_t>();
-    if (count > most || count * least_bytes > bytes_.size()) ok_ = false;
+    if (count > most || count * std::max<std::size_t>(least_bytes, 1) > bytes_.size()) ok_ = false;
     return ok_ ? static_cast<std::size_t>(count) : 0;
   }
   void refuse() { ok_ = false; }
@@ -91,6 +93,11 @@ struct SavedRow {
   std::vector<std::uint64_t> numbers;  // offsets; and of a cell, sums of what was live
   std::uint64_t period = 0;
   double at = 0;
+  bool owes = false;
+};
+struct SavedKey {
+  std::span<const std::byte> key;
+  double at = 0;
 };
 struct SavedPart {
   std::string map;
@@ -98,6 +105,7 @@ struct SavedPart {
   std::vector<SavedLabel> labels;
   std::vector<SavedCounter> counters;
   std::vector<SavedRow> series, cells;
+  std::vector<SavedKey> left;
 };
 
 std::vector<std::uint64_t> read_numbers(Cursor& cursor, std::size_t count) {
@@ -107,7 +115,7 @@ std::vector<std::uint64_t> read_numbers(Cursor& cursor, std::size_t count) {
   return numbers;
 }
 
-SavedPart read_part(Cursor& cursor) {
+SavedPart read_part(Cursor& cursor, std::uint32_t version) {
   SavedPart part;
   part.map = cursor.text();
   part.key_size = cursor.number<std::uint32_t>();
@@ -129,12 +137,23 @@ SavedPart read_part(Cursor& cursor) {
     part.counters.push_back({cursor.text(), MetricType{cursor.number<std::uint8_t>()}});
   const std::size_t series =
       cursor.count(~std::uint32_t{0}, part.key_size + counters * 8 + sizeof(std::uint64_t) * 2);
-  for (std::size_t i = 0; i < series && cursor.ok(); ++i)
-    part.series.push_back({cursor.raw(part.key_size), read_numbers(cursor, counters),
-                           cursor.number<std::uint64_t>(), cursor.number<double>()});
+  for (std::size_t i = 0; i < series && cursor.ok(); ++i) {
+    SavedRow row{cursor.raw(part.key_size), read_numbers(cursor, counters),
+                 cursor.number<std::uint64_t>(), cursor.number<double>()};
+    row.owes = version == 1 ? std::ranges::any_of(row.numbers,
+                                                  [](std::uint64_t number) {
+                                                    return static_cast<std::int64_t>(number) < 0;
+                                                  })
+                            : cursor.number<std::uint8_t>() != 0;
+    part.series.push_back(std::move(row));
+  }
   const std::size_t cells = cursor.count(~std::uint32_t{0}, part.cell_size + counters * 16);
   for (std::size_t i = 0; i < cells && cursor.ok(); ++i)
     part.cells.push_back({cursor.raw(part.cell_size), read_numbers(cursor, counters * 2)});
+  if (version == 1) return part;
+  const std::size_t left = cursor.count(~std::uint32_t{0}, part.key_size + sizeof(double));
+  for (std::size_t i = 0; i < left && cursor.ok(); ++i)
+    part.left.push_back({cursor.raw(part.key_size), cursor.number<double>()});
   return part;
 }
 
@@ -155,24 +174,50 @@ bool same_labels(const SavedPart& saved, const Layout& layout) {
          });
 }
 
-// Of each saved counter its index now.
-std::vector<std::optional<std::size_t>> places(const SavedPart& saved, const Layout& layout) {
+// What each counter is known by in a state. Slots of a histogram have no names of their own.
+std::vector<std::string> saved_names(const Layout& layout) {
+  std::vector<std::string> names;
+  for (const Counter& counter : layout.counters) names.push_back(counter.name);
+  for (const Histogram& histogram : layout.histograms) {
+    names[histogram.sum] = histogram.name + "#sum";
+    for (std::size_t slot = 0; slot <= histogram.bounds.size(); ++slot)
+      names[histogram.first_slot + slot] =
+          histogram.name + "#" +
+          (slot == histogram.bounds.size() ? "inf" : std::to_string(histogram.bounds[slot]));
+  }
+  return names;
+}
+
+// Where a slot goes whose bound is none of `histogram`'s: into the first that holds all of it.
+std::size_t slot_for(const Histogram& histogram, const std::string& bound) {
+  std::uint64_t number = 0;
+  const auto [end, error] = std::from_chars(bound.data(), bound.data() + bound.size(), number);
+  const bool is_number = error == std::errc() && end == bound.data() + bound.size();
+  const auto slot =
+      is_number ? std::ranges::lower_bound(histogram.bounds, number) : histogram.bounds.end();
+  return histogram.first_slot + static_cast<std::size_t>(slot - histogram.bounds.begin());
+}
+
+// Of each saved counter its index now. Of version 1 slots stand in their order.
+std::vector<std::optional<std::size_t>> places(const SavedPart& saved, const Layout& layout,
+                                               std::uint32_t version) {
+  const auto names = saved_names(layout);
   std::vector<std::optional<std::size_t>> places;
-  std::size_t from = 0;  // slots of a histogram have no names: they stand in their order
+  std::size_t from = 0;
   for (const SavedCounter& counter : saved.counters) {
-    const auto same = [&](const Counter& c) {
-      return c.name == counter.name && c.type == counter.type;
-    };
-    const auto begin = counter.type == MetricType::kHistogram
-                           ? layout.counters.begin() + static_cast<std::ptrdiff_t>(from)
-                           : layout.counters.begin();
-    const auto found = std::find_if(begin, layout.counters.end(), same);
-    if (found == layout.counters.end()) {
-      places.emplace_back();
-      continue;
-    }
-    places.emplace_back(found - layout.counters.begin());
-    if (counter.type == MetricType::kHistogram) from = *places.back() + 1;
+    auto& place = places.emplace_back();
+    const bool by_order = version == 1 && counter.type == MetricType::kHistogram;
+    for (std::size_t i = by_order ? from : 0; i < names.size() && !place; ++i)
+      if (layout.counters[i].type == counter.type &&
+          counter.name == (by_order ? layout.counters[i].name : names[i]))
+        place = i;
+    if (by_order && place) from = *place + 1;
+    const auto hash = counter.name.rfind('#');
+    if (place || by_order || hash == std::string::npos) continue;
+    const auto histogram =
+        std::ranges::find(layout.histograms, counter.name.substr(0, hash), &Histogram::name);
+    if (histogram != layout.histograms.end() && counter.name.substr(hash) != "#sum")
+      place = slot_for(*histogram, counter.name.substr(hash + 1));
   }
   return places;
 }
@@ -182,7 +227,7 @@ std::vector<std::uint64_t> placed(std::span<const std::uint64_t> numbers,
                                   std::size_t width) {
   std::vector<std::uint64_t> result(width, 0);
   for (std::size_t i = 0; i < places.size(); ++i)
-    if (places[i]) result[*places[i]] = numbers[i];
+    if (places[i]) result[*places[i]] += numbers[i];
   return result;
 }
 
@@ -231,9 +276,10 @@ std::vector<std::byte> Ledger::save() const {
       out.number(static_cast<std::uint8_t>(kept));
     }
     out.number(static_cast<std::uint64_t>(width));
-    for (const Counter& counter : layout.counters) {
-      out.text(counter.name);
-      out.number(static_cast<std::uint8_t>(counter.type));
+    const auto names = saved_names(layout);
+    for (std::size_t i = 0; i < width; ++i) {
+      out.text(names[i]);
+      out.number(static_cast<std::uint8_t>(layout.counters[i].type));
     }
     out.number(static_cast<std::uint64_t>(part.series.index.size()));
     for (std::size_t n = 0; n < part.series.index.size(); ++n) {
@@ -241,12 +287,18 @@ std::vector<std::byte> Ledger::save() const {
       out.numbers({part.series.offsets.data() + n * width, width});
       out.number(part.activity[n].period);
       out.number(part.activity[n].at);
+      out.number(static_cast<std::uint8_t>(part.activity[n].owes));
     }
     out.number(static_cast<std::uint64_t>(part.cells.index.size()));
     for (std::size_t n = 0; n < part.cells.index.size(); ++n) {
       out.raw(part.cells.index.key(n));
       out.numbers({part.cells.offsets.data() + n * width, width});
       out.numbers({part.cell_live_sums.data() + n * width, width});
+    }
+    out.number(static_cast<std::uint64_t>(part.left.size()));
+    for (const auto& [key, at] : part.left) {
+      out.raw(key);
+      out.number(at);
     }
   }
   return out.take();
@@ -255,16 +307,18 @@ std::vector<std::byte> Ledger::save() const {
 Result<void> Ledger::restore(std::span<const std::byte> state) {
   Cursor cursor(state);
   if (cursor.number<std::uint32_t>() != kMagic) return fail("the saved series are no such thing");
-  if (const auto version = cursor.number<std::uint32_t>(); version != kVersion)
+  const auto version = cursor.number<std::uint32_t>();
+  if (version < 1 || version > kVersion)
     return fail("the saved series are of version " + std::to_string(version) +
-                ", this exporter reads version " + std::to_string(kVersion));
-  bool over = cursor.number<std::uint8_t>() != 0;
+                ", this exporter reads versions 1 to " + std::to_string(kVersion));
+  const bool was_over = cursor.number<std::uint8_t>() != 0;
   const std::size_t count = cursor.count(kMostLabels, 1);
   std::vector<SavedPart> saved_parts;
-  for (std::size_t i = 0; i < count && cursor.ok(); ++i) saved_parts.push_back(read_part(cursor));
+  for (std::size_t i = 0; i < count && cursor.ok(); ++i)
+    saved_parts.push_back(read_part(cursor, version));
   if (!cursor.ok() || !cursor.at_end()) return fail("the saved series are cut off or damaged");
 
-  Ledger fresh(parts_, options_);
+  Ledger fresh = *this;
   for (const SavedPart& saved : saved_parts) {
     const auto found = std::ranges::find_if(
         fresh.states_, [&](const PartState& p) { return p.layout->map == saved.map; });
@@ -272,11 +326,11 @@ Result<void> Ledger::restore(std::span<const std::byte> state) {
     PartState& part = *found;
     const Layout& layout = *part.layout;
     const std::size_t width = layout.counters.size();
-    const auto where = places(saved, layout);
+    const auto where = places(saved, layout, version);
     const bool same = same_labels(saved, layout);
     // Rows that are live count for other series now: they begin in `other`, which then does not
     // fall when it gets the offsets that were theirs.
-    over |= !same;
+    fresh.over_ |= was_over || !same;
     const auto fold = [&](const SavedRow& row, bool is_cell) {
       const std::size_t cell = fresh.cell_of(part, key_for_cell(saved, row.key, is_cell, layout));
       const auto numbers = std::span(row.numbers);
@@ -294,13 +348,29 @@ Result<void> Ledger::restore(std::span<const std::byte> state) {
       const std::size_t number = fresh.list(part, row.key);
       const auto offsets = placed(row.numbers, where, width);
       std::ranges::copy(offsets, part.series.offsets.data() + number * width);
-      part.activity[number] = {row.period, 0, row.at, true};
+      part.activity[number] = {row.period, 0, row.at, true, row.owes};
     }
+    for (const SavedKey& one : saved.left)
+      if (same) part.left[{one.key.begin(), one.key.end()}] = one.at;
     for (const SavedRow& row : saved.cells) fold(row, true);
   }
-  fresh.over_ = over;
   *this = std::move(fresh);
   return {};
+}
+
+std::size_t Ledger::state_bytes(std::uint32_t limit) const {
+  constexpr std::size_t kSpareCells = 32;  // directions and the like are fewer
+  Ledger empty(parts_, {limit, options_.idle_seconds});
+  std::size_t bytes = empty.save().size();
+  std::size_t widest = 0;
+  for (const PartState& part : states_) {
+    const std::size_t width = part.layout->counters.size();
+    const std::size_t series = part.layout->key_size + (width + 2) * 8 + 1;
+    const std::size_t left = part.layout->key_size + 8;
+    widest = std::max(widest, series + left);
+    bytes += (part.cells.index.size() + kSpareCells) * (part.other_layout->key_size + width * 16);
+  }
+  return bytes + empty.row_limit() * widest;
 }
 
 }  // namespace nfbpf::traffic

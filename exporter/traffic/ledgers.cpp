@@ -81,6 +81,13 @@ std::vector<std::byte> Ledgers::save() const {
   return state;
 }
 
+std::size_t Ledgers::state_bytes(std::uint32_t series_limit) const {
+  std::size_t bytes = 0;
+  for (const One& one : all_)
+    bytes += 2 * sizeof(std::uint64_t) + one.family.size() + one.ledger.state_bytes(series_limit);
+  return bytes;
+}
+
 Result<void> Ledgers::restore(std::span<const std::byte> state) {
   const auto take = [&]() -> Result<std::span<const std::byte>> {
     std::uint64_t size = 0;
@@ -97,10 +104,9 @@ Result<void> Ledgers::restore(std::span<const std::byte> state) {
     if (!family) return tl::unexpected(family.error());
     const auto bytes = take();
     if (!bytes) return tl::unexpected(bytes.error());
-    const std::string name(reinterpret_cast<const char*>(family->data()), family->size());
-    const auto one = std::ranges::find(all_, name, &One::family);
-    if (one == all_.end()) continue;
-    if (auto ok = one->ledger.restore(*bytes); !ok) return ok;
+    // By map: another configuration may give its family another name.
+    for (One& one : all_)
+      if (auto ok = one.ledger.restore(*bytes); !ok) return ok;
   }
   return {};
 }

@@ -28,9 +28,10 @@ class Ledgers {
   [[nodiscard]] bool is_over() const;
   [[nodiscard]] std::vector<FamilyFill> fill() const;
 
-  // As those of a ledger; families that are not there any more are let go.
+  // As those of a ledger; maps that are not there any more are let go. restore() is for new ones.
   [[nodiscard]] std::vector<std::byte> save() const;
   [[nodiscard]] Result<void> restore(std::span<const std::byte> state);
+  [[nodiscard]] std::size_t state_bytes(std::uint32_t series_limit) const;
 
  private:
   struct One {

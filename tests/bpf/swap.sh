@@ -145,6 +145,45 @@ id_of program >$module/program/id
 assert_eq "packets" "$packets" "$(was packets)"
 assert_eq "pins" "fence fence_post links maps program series" "$(cd $pins && echo *)"
 
+step "killed while rows move, at many moments: the next swap moves the rest"
+rows=4000
+for i in $(seq $rows); do
+    # shellcheck disable=SC2046 # words are bytes
+    printf 'map update pinned %s key hex 04 11 00 00 0a 01 %02x %02x 0a 00 00 01 value hex %s %s\n' "$pins/maps/nfbpf_ipv4" \
+        $((i >> 8)) $((i & 255)) "$(u64 "$i")" "$(u64 $((i * 100)))"
+done >"$work/rows"
+bpftool batch file "$work/rows" >"$work/rows.log" || fail "$(tail -3 "$work/rows.log")"
+packets=$(was packets) bytes=$(was bytes)
+next_swap=("$build/tests/bpf/grown.bpf.o") later_swap=(--drop-members "$traffic")
+swapping() { # in the background, its process in $swapper; returns when the new maps are there
+    "$build/exporter/loader/nfbpf-load" --pin-dir "$pins" --run-dir "$run" swap "${next_swap[@]}" >"$work/swap.log" 2>&1 &
+    swapper=$!
+    while [ ! -e $pins/moved_nfbpf_ipv4 ] && kill -0 $swapper 2>/dev/null; do :; done
+}
+swapping
+from=$EPOCHREALTIME
+while [ -e $pins/moved_nfbpf_ipv4 ]; do :; done
+took=$(awk -v from="$from" -v to="$EPOCHREALTIME" 'BEGIN { print to - from }')
+wait $swapper
+id_of program >$module/program/id
+killed=0
+for attempt in $(seq 12); do
+    swapped=("${next_swap[@]}") next_swap=("${later_swap[@]}") later_swap=("${swapped[@]}")
+    swapping
+    sleep "$(awk -v took="$took" -v part="$attempt" 'BEGIN { print took * part / 13 }')"
+    kill -9 $swapper 2>/dev/null && killed=$((killed + 1))
+    wait $swapper 2>/dev/null || true
+    id_of program >$module/program/id # the module was told, or it was not
+    load swap swap "${next_swap[@]}" >/dev/null 2>>"$work/resumed.log"
+    id_of program >$module/program/id
+    [ "$packets $bytes $((rows + 3))" = "$(was packets) $(was bytes) $(map_rows "$pins/maps/nfbpf_ipv4")" ] ||
+        fail "after attempt $attempt: $packets $bytes is $(was packets) $(was bytes) in $(map_rows "$pins/maps/nfbpf_ipv4") rows"
+done 2> >(grep -v Killed >&2)
+resumed=$(grep -c 'map nfbpf_ipv4: an earlier swap was killed' "$work/resumed.log") || true
+echo "   $killed killed, $resumed of them while rows moved"
+[ "$resumed" -gt 0 ] || fail "no attempt was killed while rows moved"
+[ ! -e $pins/moved_nfbpf_ipv4 ] && [ ! -e $pins/next_nfbpf_ipv4 ] || fail "left pins: $(find "$pins")"
+
 step "another's module stays"
 bpftool prog load "$NFBPF_OBJECT_DIR/deny.bpf.o" $pins/program_next type socket 2>/dev/null
 sed -i 's/"datapath": "kmod"/"datapath": "pinned"/' "$run/state.json"

@@ -10,9 +10,11 @@
 #include <optional>
 #include <random>
 #include <string>
+#include <string_view>
 
 #include "tables.h"
 #include "traffic/families.h"
+#include "traffic/ledgers.h"
 
 namespace nfbpf::traffic {
 namespace {
@@ -488,7 +490,141 @@ TEST(Ledger, DamagedStatesAreRefusedAndChangeNothing) {
   auto newer = good;
   newer[4] = std::byte{9};
   EXPECT_EQ(l.restore(newer).error().what,
-            "the saved series are of version 9, this exporter reads version 1");
+            "the saved series are of version 9, this exporter reads versions 1 to 2");
+}
+
+TEST(Ledger, ARowThatIsGoneOrAnotherOwesNothing) {
+  auto l = ledger(1);
+  (void)l.show(tables_of({rows({{1, 10}}), {}}));
+  const auto loud = tables_of({rows({{1, 10}, {2, 100}}), {}});
+  (void)l.show(loud);
+  (void)l.rank(loud, 10);
+  EXPECT_EQ(packets(l.show(loud).tables, 2), 0U);
+  auto made_anew = l;
+  const auto another = tables_of({rows({{1, 10}, {2, 7}}), {}});
+  EXPECT_EQ(packets(made_anew.show(another).tables, 2), 0U);
+  EXPECT_EQ(packets(made_anew.show(tables_of({rows({{1, 10}, {2, 9}}), {}})).tables, 2), 2U);
+  const auto gone = l.show(tables_of({rows({{1, 10}}), {}}));
+  EXPECT_TRUE(gone.changed);
+  EXPECT_EQ(packets(gone.tables, 2), 0U) << "no 2^64 minus something";
+  EXPECT_EQ(packets(l.show(tables_of({rows({{1, 10}, {2, 5}}), {}})).tables, 2), 5U);
+}
+
+TEST(Ledger, WhatWasDrainedInPartIsStillOwed) {
+  auto l = ledger(1);
+  (void)l.show(tables_of({rows({{1, 10}}), {}}));
+  // 60 in one buffer and 40 in the other, when it enters; then the first of them is drained.
+  const auto loud = tables_of({rows({{1, 10}, {2, 100}}), {}});
+  (void)l.show(loud);
+  (void)l.rank(loud, 10);
+  l.drain(tables_of({rows({{2, 60}}), {}}), 11);
+  EXPECT_EQ(packets(l.show(tables_of({rows({{1, 10}, {2, 43}}), {}})).tables, 2), 3U);
+}
+
+TEST(Ledger, WhoLeftStaysAwayOverARestart) {
+  auto l = ledger(1);
+  (void)l.show(tables_of({rows({{1, 10}}), {}}));
+  const auto loud = tables_of({rows({{1, 10}, {2, 100}}), {}});
+  (void)l.show(loud);
+  (void)l.rank(loud, 10);
+  auto next = ledger(1);
+  ASSERT_TRUE(next.restore(l.save()));
+  const auto back = tables_of({rows({{1, 1000}, {2, 100}}), {}});
+  (void)next.rank(back, 20);
+  EXPECT_EQ(packets(next.show(back).tables, 1), ~std::uint64_t{0});
+}
+
+TEST(Ledger, WhatOthersMayTakeOutIsSavedAsItMoves) {
+  const std::vector<LedgerPart> parts{{kIpv4Layout, false}, {kOtherLayout, false}};
+  Ledger l(parts, {1, 900});
+  (void)l.show(tables_of({rows({{1, 10}, {2, 20}}), {}}));
+  const auto shown = l.show(tables_of({rows({{1, 10}, {2, 50}}), {}}));
+  EXPECT_TRUE(shown.changed);
+  EXPECT_EQ(other_packets(shown.tables), 60U);
+  Ledger next(parts, {1, 900});
+  ASSERT_TRUE(next.restore(l.save()));
+  EXPECT_EQ(other_packets(next.show(tables_of({{}, {}})).tables), 60U);
+}
+
+TEST(Ledger, AStateOfVersion1IsRead) {
+  // Of one map and a limit of 1: 2 has taken the place of 1, and owes 100.
+  constexpr std::string_view kState =
+      "666e626c010000000101000000000000000a0000006e666270665f697076340800000003000000000000000900"
+      "0000646972656374696f6e0500000000010000000000000000000000010800000070726f746f636f6c03010000"
+      "000100000000000000000000000006000000736f75726365000400000004000000000000000000000000020000"
+      "0000000000070000007061636b6574730005000000627974657300010000000000000001060000020000009cff"
+      "ffffffffffffd8f0ffffffffffff0000000000000000000000000000244001000000000000000164000000000"
+      "00000102700000000000000000000000000000000000000000000";
+  std::vector<std::byte> state;
+  for (std::size_t i = 0; i < kState.size(); i += 2)
+    state.push_back(std::byte(std::stoi(std::string(kState.substr(i, 2)), nullptr, 16)));
+  Ledger l({{kIpv4Layout, true}}, {1, 900});
+  const auto ok = l.restore(state);
+  ASSERT_TRUE(ok) << ok.error().what;
+  const std::vector<Table> live{table_of(kIpv4Layout, rows({{1, 10}, {2, 120}}))};
+  const auto shown = l.show(live);
+  EXPECT_EQ(packets(shown.tables, 2), 20U);
+  EXPECT_EQ(other_packets(shown.tables), 110U);
+  const std::vector<Table> none{Table(kIpv4Layout, 1024)};
+  EXPECT_EQ(packets(l.show(none).tables, 2), 0U);
+}
+
+TEST(Ledger, SlotsOfAHistogramGoWhereTheirBoundsAre) {
+  auto was = std::make_shared<Layout>(*kIpv4Layout);
+  const auto slot = [](std::uint32_t offset) {
+    return Counter{"", offset, 8, Unit::kCount, MetricType::kHistogram};
+  };
+  was->counters = {slot(0), slot(8), slot(16), slot(24)};
+  was->histograms = {{"latency", 0, 3, {10, 100}}};
+  auto is = std::make_shared<Layout>(*was);
+  is->counters.push_back(slot(32));
+  is->histograms = {{"latency", 0, 4, {50, 100, 1000}}};
+  Ledger l({{was, true}}, {10, 900});
+  Table rows(was, 16);
+  const Key key{1, 6, 0, 1};
+  std::ranges::copy(std::array<std::uint64_t, 4>{1, 2, 4, 99},
+                    rows.append(reinterpret_cast<const std::byte*>(&key)).begin());
+  const std::vector<Table> live{rows};
+  (void)l.show(live);
+  l.drain(live, 1);
+  Ledger next({{is, true}}, {10, 900});
+  ASSERT_TRUE(next.restore(l.save()));
+  const std::vector<Table> none{Table(is, 16)};
+  const auto shown = next.show(none);
+  const auto values = shown.tables[0].values(0);
+  EXPECT_EQ(std::vector(values.begin(), values.end()),
+            (std::vector<std::uint64_t>{1, 2, 0, 4, 99}));
+}
+
+TEST(Ledgers, AFamilyOfAnotherNameGoesOn) {
+  Ledgers was({{kIpv4Layout, true}}, {2, 900});
+  const std::vector<Table> live{table_of(kIpv4Layout, rows({{1, 10}}))};
+  (void)was.show(live);
+  was.drain(live, 1);
+  auto named = std::make_shared<Layout>(*kIpv4Layout);
+  named->family = "talk";
+  Ledgers is({{named, true}}, {2, 900});
+  ASSERT_TRUE(is.restore(was.save()));
+  const std::vector<Table> none{Table(named, 1024)};
+  EXPECT_EQ(packets(is.show(none).tables, 1), 10U);
+}
+
+TEST(Ledger, AStateOfFullLedgersIsNoLongerThanItSays) {
+  constexpr std::uint32_t kLimit = 40;
+  auto l = ledger(kLimit);
+  for (int round = 0; round < 5; ++round) {
+    Rows busy;
+    for (std::uint32_t i = 0; i < 200; ++i) {
+      const auto direction = static_cast<std::uint8_t>(1 + i % 2);
+      busy[{direction, 6, 0, i}] = {1 + (i * 7919 + 101 * static_cast<unsigned>(round)) % 997, 0};
+      busy[{direction, 6, 0, i}][1] = busy[{direction, 6, 0, i}][0] * 1000 * (1U << (4 * round));
+    }
+    const auto live = tables_of({busy, busy});
+    (void)l.show(live);
+    (void)l.rank(live, 10 + round);
+    l.drain(live, 10 + round);
+    EXPECT_LE(l.save().size(), l.state_bytes(kLimit));
+  }
 }
 
 }  // namespace
