@@ -137,10 +137,10 @@ history() {
 history >"$work/history.txt"
 prometheus_history=$work/history.txt
 
-# As shipped, but for the interval of the slow group: two minutes are too long to wait.
+# As shipped, but for the groups' intervals: minutes are too long to wait.
 mkdir "$work/rules"
 cp "$rules"/nfbpf.{rules,alerts,pods}.yaml "$work/rules"
-sed -i '/^    interval: 2m$/d' "$work/rules/nfbpf.rules.yaml"
+sed -i '/^    interval: [12]m$/d' "$work/rules/nfbpf.rules.yaml"
 cat >"$work/prometheus.yml" <<YAML
 global: {scrape_interval: 1s, scrape_timeout: 1s, evaluation_interval: 1s}
 rule_files: ["$work/rules/*.yaml"]

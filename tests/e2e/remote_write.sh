@@ -39,6 +39,7 @@ trap end EXIT
 
 mkdir "$work/rules"
 cp "$repo"/dashboards/rules/nfbpf.{rules,alerts,pods}.yaml "$work/rules"
+sed -i "/^    interval: [12]m$/d" "$work/rules/nfbpf.rules.yaml"
 for file in "$repo"/deploy/prometheus/*.yaml; do
     sed 's/: 30s/: 1s/' "$file" >"$work/${file##*/}"
     "$bin/promtool" check config "$work/${file##*/}" >/dev/null || die "promtool refuses $file"
