@@ -2,6 +2,7 @@
 #include "traffic/key_index.h"
 
 #include <algorithm>
+#include <array>
 #include <bit>
 #include <cstring>
 #include <random>
@@ -55,15 +56,37 @@ void KeyIndex::grow(std::size_t slots) {
   }
 }
 
-std::optional<std::size_t> KeyIndex::find(std::span<const std::byte> key) const {
-  std::size_t at = hash(key.data()) & (slots_.size() - 1);
+std::uint32_t KeyIndex::find_from(std::size_t at, const std::byte* key) const {
   for (; slots_[at] != 0; at = (at + 1) & (slots_.size() - 1)) {
-    const std::size_t number = slots_[at] - 1;
-    if (key_size_ == 0 ||
-        std::memcmp(keys_.data() + number * key_size_, key.data(), key_size_) == 0)
+    const std::uint32_t number = slots_[at] - 1;
+    if (key_size_ == 0 || std::memcmp(keys_.data() + number * key_size_, key, key_size_) == 0)
       return number;
   }
-  return std::nullopt;
+  return kNone;
+}
+
+std::optional<std::size_t> KeyIndex::find(std::span<const std::byte> key) const {
+  const std::uint32_t number = find_from(hash(key.data()) & (slots_.size() - 1), key.data());
+  return number == kNone ? std::nullopt : std::optional<std::size_t>(number);
+}
+
+void KeyIndex::find_all(std::span<const std::byte> keys, std::span<std::uint32_t> numbers) const {
+  constexpr std::size_t kAhead = 32;
+  std::array<std::size_t, kAhead> at{};
+  for (std::size_t first = 0; first < numbers.size(); first += kAhead) {
+    const std::size_t count = std::min(kAhead, numbers.size() - first);
+    const std::byte* block = keys.data() + first * key_size_;
+    for (std::size_t i = 0; i < count; ++i) {
+      at[i] = hash(block + i * key_size_) & (slots_.size() - 1);
+      __builtin_prefetch(&slots_[at[i]]);
+    }
+    for (std::size_t i = 0; i < count; ++i) {
+      const std::uint32_t slot = slots_[at[i]];
+      if (slot != 0) __builtin_prefetch(keys_.data() + (slot - 1) * key_size_);
+    }
+    for (std::size_t i = 0; i < count; ++i)
+      numbers[first + i] = find_from(at[i], block + i * key_size_);
+  }
 }
 
 std::pair<std::size_t, bool> KeyIndex::find_or_add(std::span<const std::byte> key) {

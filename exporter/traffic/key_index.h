@@ -19,6 +19,10 @@ class KeyIndex {
   // The number of the key, and whether it is new. `key` has key_size bytes.
   std::pair<std::size_t, bool> find_or_add(std::span<const std::byte> key);
   [[nodiscard]] std::optional<std::size_t> find(std::span<const std::byte> key) const;
+  // The numbers of `keys`, one behind the other, kNone for those that are not here. Of a large
+  // index half as dear as one after another: the next are fetched while one is compared.
+  static constexpr std::uint32_t kNone = 0xffffffff;
+  void find_all(std::span<const std::byte> keys, std::span<std::uint32_t> numbers) const;
   [[nodiscard]] std::size_t size() const { return size_; }
   // Valid until the next key is added.
   [[nodiscard]] std::span<const std::byte> key(std::size_t number) const {
@@ -27,6 +31,7 @@ class KeyIndex {
 
  private:
   [[nodiscard]] std::uint64_t hash(const std::byte* key) const;
+  [[nodiscard]] std::uint32_t find_from(std::size_t at, const std::byte* key) const;
   void grow(std::size_t slots);
 
   std::size_t key_size_;

@@ -142,9 +142,7 @@ Ledger::Assignment Ledger::assign(const LiveTables& live) const {
   for (std::size_t p = 0; p < states_.size(); ++p) {
     assignment[p].resize(live[p].rows(), kUnlisted);
     if (states_[p].series.index.size() == 0) continue;
-    for (std::size_t row = 0; row < live[p].rows(); ++row)
-      if (const auto found = states_[p].series.index.find(live[p].key(row)))
-        assignment[p][row] = static_cast<std::uint32_t>(*found);
+    states_[p].series.index.find_all(live[p].keys(), assignment[p]);
   }
   return assignment;
 }
@@ -336,7 +334,10 @@ Ledger::Shown Ledger::show(const LiveTables& live) {
       const auto values = table.append(part.series.index.key(n).data());
       std::copy_n(part.series.offsets.data() + n * width, width, values.data());
     }
+    constexpr std::size_t kAhead = 16;  // the order is not that of the series
     for (std::size_t row = 0; row < assignment[p].size(); ++row) {
+      if (row + kAhead < assignment[p].size() && assignment[p][row + kAhead] != kUnlisted)
+        __builtin_prefetch(table.values(assignment[p][row + kAhead]).data(), 1);
       if (assignment[p][row] == kUnlisted) continue;
       const auto values = table.values(assignment[p][row]);
       const auto counted = live[p].values(row);

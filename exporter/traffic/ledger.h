@@ -101,7 +101,7 @@ class Ledger {
   [[nodiscard]] std::size_t state_bytes(std::uint32_t limit) const;
 
  private:
-  static constexpr std::uint32_t kUnlisted = 0xffffffff;
+  static constexpr std::uint32_t kUnlisted = KeyIndex::kNone;
   // Who left stays away for so long: Prometheus looks back five minutes at the most.
   static constexpr double kAwaySeconds = 300;
 

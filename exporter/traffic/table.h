@@ -127,6 +127,8 @@ class Table {
   [[nodiscard]] std::span<std::byte> key(std::size_t row) {
     return {keys_.data() + row * layout_->key_size, layout_->key_size};
   }
+  // All of them, one behind the other.
+  [[nodiscard]] std::span<const std::byte> keys() const { return keys_; }
   [[nodiscard]] std::span<const std::uint64_t> values(std::size_t row) const {
     return {values_.data() + row * layout_->counters.size(), layout_->counters.size()};
   }

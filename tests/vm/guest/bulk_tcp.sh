@@ -48,6 +48,10 @@ offload() { # on|off
 }
 
 topology_router
+# A device's counters hold whatever is sent, and neighbours and groups of IPv6 are looked for at any time.
+for end in left router right; do
+    ns $end sh -c 'echo 1 >/proc/sys/net/ipv6/conf/all/disable_ipv6'
+done
 know_neighbours left router
 know_neighbours router right
 nfbpf-load attach --datapath kmod --object-dir "$NFBPF_BPF"
