@@ -28,9 +28,9 @@ add_library(nfbpf_civetweb STATIC ${civetweb_source}/src/civetweb.c)
 target_include_directories(nfbpf_civetweb SYSTEM PUBLIC ${civetweb_source}/include)
 # NO_FILES and NO_CGI: there is no document root and never will be. NO_SSL_DL: link OpenSSL, do not
 # search for symbols at run time. SOCKET_TIMEOUT_QUANTUM (ms): how long a wait may miss that it is time to stop
-# or that a time-out has come; 2000 unless told.
+# or that a time-out has come; 2000 unless told. accept: exporter/http/accept.cpp.
 target_compile_definitions(nfbpf_civetweb
   PUBLIC USE_IPV6 NO_CGI NO_FILES
-  PRIVATE OPENSSL_API_3_0 NO_SSL_DL SOCKET_TIMEOUT_QUANTUM=200)
+  PRIVATE OPENSSL_API_3_0 NO_SSL_DL SOCKET_TIMEOUT_QUANTUM=200 accept=nfbpf_civetweb_accept)
 target_compile_options(nfbpf_civetweb PRIVATE -w)
 target_link_libraries(nfbpf_civetweb PUBLIC OpenSSL::SSL OpenSSL::Crypto Threads::Threads)

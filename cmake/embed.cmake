@@ -1,6 +1,6 @@
 # cmake -DOUT=header -DFOLDER=dir -P embed.cmake: the page's files as constants of a header.
 set(text "// Made from ${FOLDER}; do not edit.\n#pragma once\n\n#include <string_view>\n\nnamespace nfbpf::http::page_files {\n")
-foreach(pair index.html:kIndexHtml page.css:kPageCss page.js:kPageJs icon.svg:kIconSvg)
+foreach(pair index.html:kIndexHtml page.css:kPageCss page.js:kPageJs rates.js:kRatesJs chart.js:kChartJs icon.svg:kIconSvg)
   string(REPLACE ":" ";" pair ${pair})
   list(GET pair 0 file)
   list(GET pair 1 name)

@@ -56,7 +56,8 @@ void add_flags(CLI::App& app, Flags& flags, const std::string& version) {
                "Reload the configuration on POST /-/reload");
   app.add_option("--run-as", flags.run_as, "USER[:GROUP] to become, when started as root");
   app.add_flag("--allow-root", flags.allow_root,
-               "Stay root and keep its capabilities, which is more than it needs");
+               "Stay root, without its capabilities: what of the machine is root's is still more "
+               "than it needs");
   app.add_flag("--no-sandbox", flags.no_sandbox,
                "Restrict neither system calls (seccomp) nor files (Landlock)");
   app.add_option("--path.sysfs", flags.sysfs, "Where sysfs is mounted")->capture_default_str();
@@ -69,11 +70,26 @@ void add_flags(CLI::App& app, Flags& flags, const std::string& version) {
 
 CLI::App* add_top(CLI::App& app, TopOptions& top) {
   CLI::App* command = app.add_subcommand("top", "Show the busiest rows of a running exporter");
-  command->add_option("--url", top.url, "Where it serves, http alone")->capture_default_str();
+  command->add_option("--url", top.server.url, "Where it serves, http or https")
+      ->capture_default_str();
+  command->add_option("--ca-file", top.server.ca_file,
+                      "Who may sign its certificate [whom the system trusts]");
+  command->add_option("--cert-file", top.server.cert_file, "Certificate to show it, if it asks");
+  command->add_option("--key-file", top.server.key_file, "The key of that");
+  command->add_option("--user", top.server.user, "Name to log in with");
+  command->add_option("--password-file", top.server.password_file,
+                      "File whose first line is the password");
   command->add_option("--seconds", top.seconds, "Between two looks")
       ->check(CLI::Range(1, 3600))
       ->capture_default_str();
-  command->add_option("--rows", top.rows, "How many; 0: as there is room for")
+  command->add_option("--rows", top.rows, "How many to show; 0: as there is room for")
+      ->capture_default_str();
+  command->add_option("--filter", top.filter,
+                      "Words; rows that have each of them in one of their labels");
+  command
+      ->add_option("--limit", top.limit,
+                   "Ask for so many rows, those with most bytes so far, instead of for all; 0: all")
+      ->check(CLI::Range(0, 10'000'000))
       ->capture_default_str();
   command->add_flag("--once", top.once, "One table, and end");
   return command;
@@ -143,8 +159,11 @@ Result<Settings> settings_of(const Flags& flags) {
   settings.run_as = flags.run_as;
   settings.allow_root = flags.allow_root;
   settings.sandbox = !flags.no_sandbox;
+  // What comes out of a pipe does so once.
   const auto read_again = [&](const std::filesystem::path& file) {
-    if (!file.empty()) settings.read_again.push_back(std::filesystem::absolute(file).parent_path());
+    std::error_code code;
+    if (std::filesystem::is_regular_file(file, code))
+      settings.read_again.push_back(std::filesystem::absolute(file));
   };
   read_again(flags.config_file);
   read_again(flags.web_config_file);

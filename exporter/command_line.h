@@ -25,7 +25,7 @@ struct Settings {
   std::string run_as;                     // USER[:GROUP]; empty: as we are
   bool allow_root = false;
   bool sandbox = true;
-  // Folders of the files that are read again while it runs.
+  // The files that are read again while it runs.
   std::vector<std::filesystem::path> read_again;
 };
 

@@ -19,10 +19,11 @@ if(GIT_FOUND)
   endif()
 endif()
 
+find_package(OpenSSL 3.0 REQUIRED)
 # The parts of main that tests want too.
-add_library(nfbpf_command_line STATIC command_line.cpp logging.cpp top.cpp)
+add_library(nfbpf_command_line STATIC command_line.cpp logging.cpp top.cpp top_client.cpp top_rates.cpp)
 target_link_libraries(nfbpf_command_line
-  PUBLIC nfbpf_config nfbpf_http spdlog::spdlog PRIVATE CLI11::CLI11 nlohmann_json::nlohmann_json nfbpf_flags)
+  PUBLIC nfbpf_config nfbpf_http spdlog::spdlog PRIVATE CLI11::CLI11 nlohmann_json::nlohmann_json OpenSSL::SSL OpenSSL::Crypto nfbpf_flags)
 target_include_directories(nfbpf_command_line PUBLIC ${PROJECT_SOURCE_DIR}/exporter)
 
 pkg_check_modules(SYSTEMD REQUIRED IMPORTED_TARGET libsystemd)

@@ -1,16 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 // nfbpf_exporter: reads what the BPF programs counted and serves it to Prometheus. Needs no
 // privilege.
+#include <malloc.h>
 #include <pthread.h>
 #include <spdlog/spdlog.h>
 #include <systemd/sd-daemon.h>
+#include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <condition_variable>
 #include <csignal>
 #include <cstdio>
 #include <ctime>
+#include <iterator>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -25,9 +29,11 @@
 #include "confine/confine.h"
 #include "exposition/dialect.h"
 #include "exposition/metrics_page.h"
+#include "exposition/selection.h"
 #include "exposition/traffic_json.h"
 #include "http/negotiation.h"
 #include "http/page.h"
+#include "http/query.h"
 #include "http/server.h"
 #include "http/web_access.h"
 #include "logging.h"
@@ -95,6 +101,16 @@ class Heartbeat {
       std::chrono::steady_clock::now().time_since_epoch().count();
 };
 
+// What the query of /api/v1/traffic asks for. Only the maps say what may be sorted by.
+Result<exposition::Selection> selection_of(const http::Request& request, reader::Reader& reader) {
+  const auto parameters = http::parse_query(request.query);
+  if (!parameters) return tl::unexpected(parameters.error());
+  auto selection = exposition::Selection::of(*parameters);
+  if (selection && selection->sorts())
+    if (auto ok = selection->check(*reader.take()); !ok) return tl::unexpected(ok.error());
+  return selection;
+}
+
 std::vector<http::Route> routes(exposition::MetricsPage& page, reader::Reader& reader,
                                 const std::string& telemetry_path, const Heartbeat& heartbeat) {
   static const exposition::TextDialect text;
@@ -107,10 +123,13 @@ std::vector<http::Route> routes(exposition::MetricsPage& page, reader::Reader& r
                           [&page, &dialect](exposition::Sink& sink) { page.write(sink, dialect); },
                           true};
   };
-  const auto traffic = [&reader](const http::Request&) {
+  const auto traffic = [&reader](const http::Request& request) {
+    const auto selection = selection_of(request, reader);
+    if (!selection) return http::Response::text(400, "400 " + selection.error().what + "\n");
     return http::Response{200, "application/json",
-                          [&reader](exposition::Sink& sink) {
-                            exposition::write_traffic_json(sink, *reader.take(), build());
+                          [&reader, selection = *selection](exposition::Sink& sink) {
+                            exposition::write_traffic_json(sink, *reader.take(), build(),
+                                                           selection);
                           },
                           true};
   };
@@ -237,7 +256,9 @@ class Reloading {
 
 // What is read from here on; see confine.h.
 std::vector<std::filesystem::path> readable(const Settings& settings) {
-  std::vector<std::filesystem::path> paths = settings.read_again;
+  std::vector<std::filesystem::path> paths;
+  for (const std::filesystem::path& file : settings.read_again)
+    std::ranges::move(confine::folders_behind(file), std::back_inserter(paths));
   // nfbpf-load removes its folders and makes them again, which are others to Landlock: the one
   // above is what stays. It says in run_dir where it pinned, if the configuration does not.
   paths.push_back(settings.config.run_dir.parent_path());
@@ -246,18 +267,36 @@ std::vector<std::filesystem::path> readable(const Settings& settings) {
   paths.push_back(settings.sysfs / "module");
   paths.emplace_back(
       "/sys/devices/system/cpu");  // libbpf counts them there, wherever sysfs is said to be
-  paths.push_back(settings.procfs / "self");
   return paths;
 }
 
-// Before any other thread starts: they get what this one has left.
-Result<exposition::Sandbox> give_up_privileges(const Settings& settings) {
+bool asks_for_types(const config::Config& config) {
+  return std::ranges::any_of(config.pinned_maps,
+                             [](const config::PinnedMap& map) { return map.btf.empty(); });
+}
+
+// Before any other thread starts: they get what this one has left. Afterwards it is who serves.
+Result<void> give_up_privileges(const Settings& settings) {
   if (!settings.run_as.empty())
-    if (auto ok = confine::become(settings.run_as); !ok) return tl::unexpected(ok.error());
-  if (auto ok = confine::check_user(settings.allow_root); !ok) return tl::unexpected(ok.error());
-  if (auto ok = confine::drop_capabilities(settings.allow_root); !ok)
-    return tl::unexpected(ok.error());
-  if (!settings.sandbox) return exposition::Sandbox{};
+    if (auto ok = confine::become(settings.run_as); !ok) return ok;
+  if (auto ok = confine::check_user(settings.allow_root); !ok) return ok;
+  // Another user is not to have root's rights, however it came by them.
+  if (auto ok = confine::drop_capabilities(settings.allow_root && asks_for_types(settings.config));
+      !ok)
+    return ok;
+  return confine::check_readable(settings.read_again);
+}
+
+bool sandboxed(const Settings& settings) {
+  return settings.sandbox && !confine::kSanitized;
+}
+
+Result<exposition::Sandbox> restrict_files(const Settings& settings) {
+  if (!sandboxed(settings)) {
+    if (settings.sandbox)
+      spdlog::warn("built with a sanitizer: neither system calls nor files are restricted");
+    return exposition::Sandbox{};
+  }
   const auto landlock = confine::restrict_files(readable(settings));
   if (!landlock) return tl::unexpected(landlock.error());
   if (*landlock == 0)
@@ -270,6 +309,15 @@ Result<std::unique_ptr<http::WebAccess>> open_access(const Settings& settings) {
   const auto& file = settings.web_config_file;
   if (file.empty()) return nullptr;
   return http::WebAccess::open(file, [file] { return config::load_web_config(file); });
+}
+
+// At each page, so that what is said is of now.
+exposition::Web web_of(http::WebAccess& access) {
+  const auto now = access.now();
+  const std::chrono::duration<double> read_at = now->read_at.time_since_epoch();
+  exposition::Web web{access.applies(), read_at.count(), std::nullopt};
+  if (now->identity) web.certificate_expires = static_cast<double>(now->identity->expires());
+  return web;
 }
 
 Result<void> serve_until_signal(const Settings& settings, const sigset_t& signals, int argc,
@@ -286,11 +334,14 @@ Result<void> serve_until_signal(const Settings& settings, const sigset_t& signal
   auto served = routes(page, reader, config.telemetry_path, heartbeat);
   if (settings.lifecycle) served.push_back(reloading.route());
 
-  const auto access = open_access(settings);
-  if (!access) return tl::unexpected(access.error());
-  const auto sandbox = give_up_privileges(settings);
+  if (auto ok = give_up_privileges(settings); !ok) return ok;
+  // As who serves, and confined, since so it will be read when it has changed.
+  const auto sandbox = restrict_files(settings);
   if (!sandbox) return tl::unexpected(sandbox.error());
   page.note_sandbox(*sandbox);
+  const auto access = open_access(settings);
+  if (!access) return tl::unexpected(access.error());
+  if (*access) page.watch_web([&web = **access] { return web_of(web); });
   const auto server = http::Server::start({.addresses = config.listen_addresses,
                                            .max_requests = settings.max_requests,
                                            .compress = config.compression,
@@ -303,8 +354,13 @@ Result<void> serve_until_signal(const Settings& settings, const sigset_t& signal
   // One read now, so that the log says at once what is missing; the rest waits for scrapes.
   (void)page.ready();
 
-  if (settings.sandbox)
-    if (auto ok = confine::restrict_calls(); !ok) return ok;
+  if (sandboxed(settings)) {
+    if (auto ok = confine::restrict_calls(asks_for_types(config)); !ok) return ok;
+    spdlog::info("uid {}, gid {}, system calls restricted by seccomp, files by {}", ::getuid(),
+                 ::getgid(),
+                 sandbox->landlock == 0 ? "their modes"
+                                        : "Landlock, ABI " + std::to_string(sandbox->landlock));
+  }
 
   const std::jthread housekeeping(
       [&](const std::stop_token& stop) { keep_house(reader, heartbeat, stop); });
@@ -367,5 +423,8 @@ int run(int argc, char** argv) {
 }  // namespace nfbpf
 
 int main(int argc, char** argv) {
+  // glibc gives threads arenas, up to eight a CPU, each of which keeps what its largest snapshot
+  // took. Snapshots are taken one at a time: more than two arenas are memory for nothing.
+  (void)::mallopt(M_ARENA_MAX, 2);
   return nfbpf::run(argc, argv);
 }

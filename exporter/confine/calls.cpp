@@ -1,15 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <fcntl.h>
 #include <linux/bpf.h>
+#include <linux/netlink.h>
 #include <sched.h>
 #include <seccomp.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include <cerrno>
+#include <initializer_list>
 #include <memory>
+#include <string_view>
 
 #include "confine/confine.h"
 
@@ -33,7 +37,6 @@ constexpr const char* kAllowed[] = {
     "rseq",
     "gettid",
     "getpid",
-    "tgkill",
     "sched_yield",
     "sched_getaffinity",
     "membarrier",
@@ -72,11 +75,10 @@ constexpr const char* kAllowed[] = {
     "access",
     "faccessat",
     "faccessat2",
-    "flock",
     "fcntl",
+    "flock",  // one exporter keeps the series
     "getcwd",
     "fadvise64",
-    "umask",
     // connections of sockets that listen already
     "accept",
     "accept4",
@@ -112,8 +114,12 @@ constexpr int kBpfCommands[] = {
     BPF_MAP_LOOKUP_ELEM,  BPF_MAP_GET_NEXT_KEY,
     BPF_MAP_LOOKUP_BATCH, BPF_MAP_UPDATE_ELEM,
     BPF_MAP_DELETE_ELEM,  BPF_MAP_LOOKUP_AND_DELETE_BATCH,
-    BPF_MAP_DELETE_BATCH, BPF_BTF_GET_FD_BY_ID,
+    BPF_MAP_DELETE_BATCH,
 };
+
+constexpr std::uint64_t kNamespaces = CLONE_NEWCGROUP | CLONE_NEWIPC | CLONE_NEWNET | CLONE_NEWNS |
+                                      CLONE_NEWPID | CLONE_NEWUSER | CLONE_NEWUTS;
+constexpr std::uint64_t kSocketType = 0xf;  // include/linux/net.h: SOCK_TYPE_MASK
 
 class Filter {
  public:
@@ -129,8 +135,12 @@ class Filter {
     if (number == __NR_SCMP_ERROR) return;
     note(seccomp_rule_add_array(filter_.get(), SCMP_ACT_ALLOW, number, 0, nullptr));
   }
-  void allow(const char* name, const scmp_arg_cmp& condition) {
-    rule(SCMP_ACT_ALLOW, name, condition);
+  // With all of the conditions.
+  void allow(const char* name, std::initializer_list<scmp_arg_cmp> conditions) {
+    const int number = seccomp_syscall_resolve_name(name);
+    if (number == __NR_SCMP_ERROR) return;
+    note(seccomp_rule_add_array(filter_.get(), SCMP_ACT_ALLOW, number,
+                                static_cast<unsigned>(conditions.size()), conditions.begin()));
   }
   void answer(const char* name, int error) {
     const int number = seccomp_syscall_resolve_name(name);
@@ -143,11 +153,6 @@ class Filter {
   }
 
  private:
-  void rule(std::uint32_t action, const char* name, const scmp_arg_cmp& condition) {
-    const int number = seccomp_syscall_resolve_name(name);
-    if (number == __NR_SCMP_ERROR) return;
-    note(seccomp_rule_add_array(filter_.get(), action, number, 1, &condition));
-  }
   void note(int result) {
     if (result != 0 && error_ == 0) error_ = -result;
   }
@@ -164,31 +169,36 @@ scmp_arg_cmp masked(unsigned argument, std::uint64_t mask, std::uint64_t value) 
 
 }  // namespace
 
-Result<void> restrict_calls() {
+Result<void> restrict_calls(bool asks_for_types) {
   Filter filter;
   // All threads, those of the server among them.
   filter.attribute(SCMP_FLTATR_CTL_TSYNC, 1);
   for (const char* name : kAllowed) filter.allow(name);
   // No new code.
-  filter.allow("mmap", masked(2, PROT_EXEC, 0));
-  filter.allow("mprotect", masked(2, PROT_EXEC, 0));
-  // Threads, no processes. What clone3 asks for lies in memory, where a filter cannot look: glibc
-  // takes clone where it is not there.
-  filter.allow("clone", masked(0, CLONE_THREAD, CLONE_THREAD));
+  filter.allow("mmap", {masked(2, PROT_EXEC, 0)});
+  filter.allow("mprotect", {masked(2, PROT_EXEC, 0)});
+  // Threads, no processes, no namespaces. What clone3 asks for lies in memory, where a filter
+  // cannot look: glibc takes clone where it is not there.
+  filter.allow("clone", {masked(0, CLONE_THREAD | kNamespaces, CLONE_THREAD)});
   filter.answer("clone3", ENOSYS);
+  // abort() of itself, and nobody else of the same user.
+  filter.allow("tgkill", {equals(0, static_cast<std::uint64_t>(::getpid()))});
   for (const char* name : {"openat", "open"}) {
     const unsigned flags = std::string_view(name) == "open" ? 1 : 2;
-    filter.allow(name, masked(flags, O_ACCMODE | O_CREAT | O_TRUNC, O_RDONLY));
+    filter.allow(name, {masked(flags, O_ACCMODE | O_CREAT | O_TRUNC, O_RDONLY)});
   }
-  // Names of interfaces (netlink) and sd_notify (unix).
-  for (const int family : {AF_NETLINK, AF_UNIX})
-    filter.allow("socket", equals(0, static_cast<std::uint64_t>(family)));
+  // Names of interfaces (rtnetlink), and sd_notify: datagrams, while who could be harmed by another
+  // of its user, such as D-Bus and container engines, listens for streams.
+  filter.allow("socket", {equals(0, AF_NETLINK), equals(2, NETLINK_ROUTE)});
+  filter.allow("socket", {equals(0, AF_UNIX), masked(1, kSocketType, SOCK_DGRAM)});
   for (const int command : kBpfCommands)
-    filter.allow("bpf", equals(0, static_cast<std::uint64_t>(command)));
-  for (const unsigned long request : {FIONBIO, FIONREAD}) filter.allow("ioctl", equals(1, request));
-  filter.allow("prctl", equals(0, PR_SET_NAME));
+    filter.allow("bpf", {equals(0, static_cast<std::uint64_t>(command))});
+  if (asks_for_types) filter.allow("bpf", {equals(0, BPF_BTF_GET_FD_BY_ID)});
+  for (const unsigned long request : {FIONBIO, FIONREAD})
+    filter.allow("ioctl", {equals(1, request)});
+  filter.allow("prctl", {equals(0, PR_SET_NAME)});
   // Asking for one's own limits, not setting them: the third argument is the new one.
-  filter.allow("prlimit64", equals(2, 0));
+  filter.allow("prlimit64", {equals(0, 0), equals(2, 0)});
   filter.allow("getrlimit");
   filter.load();
   if (!filter.ok())

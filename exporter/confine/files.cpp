@@ -1,12 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <fcntl.h>
 #include <linux/landlock.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
+#include <deque>
+#include <functional>
 #include <set>
+#include <string>
 
 #include "base/unique_fd.h"
 #include "confine/confine.h"
@@ -39,14 +43,14 @@ UniqueFd open_nearest(fs::path path) {
 }
 
 bool is_folder(const UniqueFd& fd) {
-  return fs::is_directory("/proc/self/fd/" + std::to_string(fd.get()));
+  struct stat status {};
+  return ::fstat(fd.get(), &status) == 0 && S_ISDIR(status.st_mode);
 }
 
 Result<void> allow(const UniqueFd& rules, const fs::path& path) {
   const UniqueFd fd = open_nearest(path);
   if (!fd) return fail_errno(errno, "open " + path.string());
   landlock_path_beneath_attr beneath{};
-  std::error_code code;
   const bool folder = is_folder(fd);
   beneath.allowed_access = folder ? kRead : LANDLOCK_ACCESS_FS_READ_FILE;
   beneath.parent_fd = fd.get();
@@ -55,7 +59,66 @@ Result<void> allow(const UniqueFd& rules, const fs::path& path) {
   return {};
 }
 
+// What the path leads through, one name after another, in `on_link` each symbolic link that is met
+// with the path that it points to. As path_resolution(7): not by lexical rules, since "x/.." may be
+// elsewhere than here where x is a link.
+constexpr int kMostLinks = 40;
+
+void walk(fs::path path, const std::function<void(const fs::path& target)>& on_link) {
+  fs::path done = path.root_path();
+  std::deque<fs::path> left;
+  const auto to_do_first = [&left](const fs::path& relative) {
+    left.insert(left.begin(), relative.begin(), relative.end());
+  };
+  to_do_first(path.relative_path());
+  for (int links = 0; !left.empty() && links < kMostLinks;) {
+    const fs::path name = left.front();
+    left.pop_front();
+    if (name.empty() || name == ".") continue;
+    if (name == "..") {
+      done = done.parent_path();
+      continue;
+    }
+    std::error_code none;
+    const fs::path target = fs::read_symlink(done / name, none);
+    if (none) {
+      done /= name;
+      continue;
+    }
+    ++links;
+    on_link(done / target);
+    if (target.is_absolute()) done = target.root_path();
+    to_do_first(target.relative_path());
+  }
+}
+
 }  // namespace
+
+std::vector<fs::path> folders_behind(const fs::path& file) {
+  const fs::path absolute = fs::absolute(file);
+  std::vector<fs::path> folders{absolute.parent_path()};
+  walk(absolute, [&folders](const fs::path& target) {
+    // All of the file system is no folder to allow: then what is there now must do.
+    const fs::path above = target.parent_path().lexically_normal();
+    folders.push_back(above == above.root_path() ? target : target.parent_path());
+  });
+  return folders;
+}
+
+Result<void> check_readable(const std::vector<fs::path>& files) {
+  for (const fs::path& file : files) {
+    const UniqueFd fd(::open(file.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
+    if (fd) continue;
+    const int error = errno;
+    std::string what = file.string() + ": uid " + std::to_string(::geteuid()) + " and gid " +
+                       std::to_string(::getegid()) + " serve, and cannot open it to read it again";
+    auto refused = fail_errno(error, what);
+    if (error == EACCES)
+      refused.value().what += "; let them read it and enter each folder on the way";
+    return refused;
+  }
+  return {};
+}
 
 Result<int> restrict_files(const std::vector<fs::path>& readable) {
   const auto abi = static_cast<int>(

@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <grp.h>
+#include <linux/bpf.h>
 #include <linux/capability.h>
 #include <pwd.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
-#include <sys/utsname.h>
 #include <unistd.h>
 
 #include <array>
 #include <cerrno>
 #include <charconv>
-#include <cstdio>
+#include <cstdint>
 #include <optional>
 
 #include "confine/confine.h"
@@ -28,6 +28,7 @@ std::optional<unsigned> number_of(const std::string& text) {
 struct Ids {
   uid_t user = 0;
   gid_t group = 0;
+  std::string name;  // empty: a number that is nobody's, who is in no further group
 };
 
 Result<Ids> ids_of(const std::string& text) {
@@ -38,35 +39,41 @@ Result<Ids> ids_of(const std::string& text) {
     return fail("--run-as " + text + ": there is no " + what + " \"" + name + "\" here");
   };
   Ids ids;
-  if (const auto number = number_of(user)) {
+  const auto number = number_of(user);
+  const passwd* entry = number ? ::getpwuid(*number) : ::getpwnam(user.c_str());
+  if (entry != nullptr)
+    ids = {entry->pw_uid, entry->pw_gid, entry->pw_name};
+  else if (number)
     ids.user = ids.group = *number;
-  } else {
-    const passwd* entry = ::getpwnam(user.c_str());
-    if (entry == nullptr) return refuse("user", user);
-    ids.user = entry->pw_uid;
-    ids.group = entry->pw_gid;
-  }
+  else
+    return refuse("user", user);
   if (colon == std::string::npos) return ids;
-  if (const auto number = number_of(group)) {
-    ids.group = *number;
+  if (const auto group_number = number_of(group)) {
+    ids.group = *group_number;
   } else {
-    const struct group* entry = ::getgrnam(group.c_str());
-    if (entry == nullptr) return refuse("group", group);
-    ids.group = entry->gr_gid;
+    const struct group* found = ::getgrnam(group.c_str());
+    if (found == nullptr) return refuse("group", group);
+    ids.group = found->gr_gid;
   }
   return ids;
 }
 
-// commit c8644cd0efe7 of Linux 5.19: looking at maps that one may read is for everybody.
-bool maps_want_cap_bpf() {
-  utsname names{};
-  int major = 0;
-  int minor = 0;
-  if (::uname(&names) != 0 || std::sscanf(names.release, "%d.%d", &major, &minor) != 2)
-    return false;
-  return major < 5 || (major == 5 && minor < 19);
+Result<void> set_groups(const Ids& ids, const std::string& what) {
+  const int failed =
+      ids.name.empty() ? ::setgroups(0, nullptr) : ::initgroups(ids.name.c_str(), ids.group);
+  if (failed != 0) return fail_errno(errno, what + ": needs root");
+  return {};
 }
 
+// Asked of who has no capability. Linux before 5.19 (commit c8644cd0efe7) gives maps to CAP_BPF
+// alone where kernel.unprivileged_bpf_disabled is set; so do the filters of container runtimes.
+bool bpf_is_refused() {
+  bpf_attr attributes{};
+  attributes.pathname = reinterpret_cast<std::uintptr_t>("");
+  return ::syscall(SYS_bpf, BPF_OBJ_GET, &attributes, sizeof(attributes)) < 0 && errno == EPERM;
+}
+
+constexpr unsigned kCapSysAdmin = CAP_SYS_ADMIN;
 constexpr unsigned kCapBpf = 39;  // linux/capability.h since 5.8
 constexpr unsigned kMostCaps = 64;
 
@@ -99,13 +106,11 @@ Result<void> become(const std::string& user_and_group) {
   const std::string what = "--run-as " + user_and_group;
   empty_bounding_set();
   // Permitted ones outlive the change; drop_capabilities() takes them.
-  if (maps_want_cap_bpf() && ::prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0) != 0)
-    return fail_errno(errno, what);
-  if (::setgroups(0, nullptr) != 0 || ::setresgid(ids->group, ids->group, ids->group) != 0 ||
+  if (::prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0) != 0) return fail_errno(errno, what);
+  if (auto ok = set_groups(*ids, what); !ok) return ok;
+  if (::setresgid(ids->group, ids->group, ids->group) != 0 ||
       ::setresuid(ids->user, ids->user, ids->user) != 0)
     return fail_errno(errno, what + ": needs root");
-  // After such a change /proc/self belongs to root, and process_* could not be read.
-  (void)::prctl(PR_SET_DUMPABLE, 1, 0, 0, 0);
   return {};
 }
 
@@ -116,18 +121,27 @@ Result<void> check_user(bool allowed) {
       "names, or with --run-as USER[:GROUP]; --allow-root if it must be");
 }
 
-Result<void> drop_capabilities(bool keep_all) {
+Result<void> drop_capabilities(bool asks_for_types) {
   if (::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) return fail_errno(errno, "no_new_privs");
-  if (keep_all) return {};
-  auto caps = capabilities();
-  if (!caps) return tl::unexpected(caps.error());
-  const std::uint32_t cap_bpf = 1U << (kCapBpf - 32);
-  const bool keep = maps_want_cap_bpf() && ((*caps)[1].permitted & cap_bpf) != 0;
+  // Others of the same user can neither trace it nor read its memory, where the TLS key is; nor is
+  // that left in a core.
+  if (!kSanitized && ::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0)
+    return fail_errno(errno, "not dumpable");
+  const auto before = capabilities();
+  if (!before) return tl::unexpected(before.error());
   empty_bounding_set();
   (void)::prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
-  Caps none{};
-  if (keep) none[1].effective = none[1].permitted = cap_bpf;
-  return set_capabilities(none);
+  Caps kept{};
+  const auto keep = [&](unsigned cap) {
+    const std::uint32_t bit = 1U << (cap % 32);
+    kept[cap / 32].permitted |= (*before)[cap / 32].permitted & bit;
+  };
+  keep(kCapBpf);
+  if (asks_for_types) keep(kCapSysAdmin);
+  if (auto ok = set_capabilities(kept); !ok) return ok;  // none is effective
+  if (!bpf_is_refused()) kept[kCapBpf / 32].permitted &= ~(1U << (kCapBpf % 32));
+  for (__user_cap_data_struct& word : kept) word.effective = word.permitted;
+  return set_capabilities(kept);
 }
 
 }  // namespace nfbpf::confine

@@ -106,17 +106,75 @@ std::int64_t host_int(const std::byte* at, std::size_t size) {
   return static_cast<std::int64_t>(host_uint(at, size) << shift) >> shift;
 }
 
+void write_escaped(Page& page, std::string_view text, std::string_view special) {
+  for (;;) {
+    const auto at = text.find_first_of(special);
+    page.text(text.substr(0, at));
+    if (at == std::string_view::npos) return;
+    page.put('\\');
+    page.put(text[at] == '\n' ? 'n' : text[at]);
+    text.remove_prefix(at + 1);
+  }
+}
+
+// Bytes of the UTF-8 character at the start that may stand in a label as it is; 0: none.
+// Overlong forms, surrogates and what is past U+10FFFF are no UTF-8 (RFC 3629).
+std::size_t printable_length(std::string_view text) {
+  const auto byte = [&](std::size_t i) { return static_cast<unsigned char>(text[i]); };
+  const unsigned first = byte(0);
+  // A backslash begins what is written for other bytes, so it is written that way itself.
+  if (first < 0x80) return first >= 0x20 && first != 0x7f && first != '\\' ? 1 : 0;
+  const std::size_t length = first >= 0xf0 ? 4 : first >= 0xe0 ? 3 : 2;
+  if (first < 0xc2 || first > 0xf4 || text.size() < length) return 0;
+  for (std::size_t i = 1; i < length; ++i)
+    if ((byte(i) & 0xc0U) != 0x80) return 0;
+  const unsigned second = byte(1);
+  const bool refused = (first == 0xe0 && second < 0xa0) || (first == 0xed && second > 0x9f) ||
+                       (first == 0xf0 && second < 0x90) || (first == 0xf4 && second > 0x8f);
+  return refused ? 0 : length;
+}
+
+// \xNN as the value; the backslash is escaped once more by the format.
+void write_escaped_byte(Page& page, char c) {
+  constexpr std::string_view kHex = "0123456789abcdef";
+  const auto octet = static_cast<unsigned char>(c);
+  page.text("\\\\x");
+  page.put(kHex[octet >> 4U]);
+  page.put(kHex[octet & 0xfU]);
+}
+
+// Text from elsewhere, of which each byte can be told: \xNN stands for what is no printable UTF-8.
+// For a backslash too where `all_backslashes`; else only before an x, which keeps a name readable.
+void write_readable(Page& page, std::string_view text, bool all_backslashes) {
+  while (!text.empty()) {
+    std::size_t length = printable_length(text);
+    if (text.front() == '\\' && !all_backslashes && !text.substr(1).starts_with('x')) length = 1;
+    if (length == 0) {
+      write_escaped_byte(page, text.front());
+      text.remove_prefix(1);
+      continue;
+    }
+    write_label_value(page, text.substr(0, length));
+    text.remove_prefix(length);
+  }
+}
+
+// Of an interface, an enumerator, a network: who gave it may have put anything into it.
+void write_name(Page& page, std::string_view name) {
+  write_readable(page, name, false);
+}
+
 void write_enum(Page& page, const Field& field, std::uint64_t value) {
   const auto name = std::ranges::find(field.names, value, &traffic::EnumName::value);
   if (name == field.names.end()) return page.number(value);
-  write_label_value(page, name->name);
+  write_name(page, name->name);
 }
 
 // Names that are sorted by value, as there may be many.
 void write_ifname(Page& page, const Field& field, std::uint64_t value) {
   const auto name = std::ranges::lower_bound(field.names, value, {}, &traffic::EnumName::value);
   if (name == field.names.end() || name->value != value) return page.number(value);
-  write_label_value(page, name->name);
+  write_name(page, name->name);
 }
 
 // The names whose bits are all set, and what no name covers: "syn|ack|0x40".
@@ -128,7 +186,7 @@ void write_flags(Page& page, const Field& field, std::uint64_t value) {
     if (!set || (flag.value == 0 && !joint.empty())) continue;
     rest &= ~flag.value;
     page.text(joint);
-    write_label_value(page, flag.name);
+    write_name(page, flag.name);
     joint = "|";
   }
   if (rest == 0 && !joint.empty()) return;
@@ -167,43 +225,6 @@ void write_protocol(Page& page, std::uint64_t number) {
   page.text(name);
 }
 
-void write_escaped(Page& page, std::string_view text, std::string_view special) {
-  for (;;) {
-    const auto at = text.find_first_of(special);
-    page.text(text.substr(0, at));
-    if (at == std::string_view::npos) return;
-    page.put('\\');
-    page.put(text[at] == '\n' ? 'n' : text[at]);
-    text.remove_prefix(at + 1);
-  }
-}
-
-// Bytes of the UTF-8 character at the start that may stand in a label as it is; 0: none.
-// Overlong forms, surrogates and what is past U+10FFFF are no UTF-8 (RFC 3629).
-std::size_t printable_length(std::string_view text) {
-  const auto byte = [&](std::size_t i) { return static_cast<unsigned char>(text[i]); };
-  const unsigned first = byte(0);
-  // A backslash begins what is written for other bytes, so it is written that way itself.
-  if (first < 0x80) return first >= 0x20 && first != 0x7f && first != '\\' ? 1 : 0;
-  const std::size_t length = first >= 0xf0 ? 4 : first >= 0xe0 ? 3 : 2;
-  if (first < 0xc2 || first > 0xf4 || text.size() < length) return 0;
-  for (std::size_t i = 1; i < length; ++i)
-    if ((byte(i) & 0xc0U) != 0x80) return 0;
-  const unsigned second = byte(1);
-  const bool refused = (first == 0xe0 && second < 0xa0) || (first == 0xed && second > 0x9f) ||
-                       (first == 0xf0 && second < 0x90) || (first == 0xf4 && second > 0x8f);
-  return refused ? 0 : length;
-}
-
-// \xNN as the value; the backslash is escaped once more by the format.
-void write_escaped_byte(Page& page, char c) {
-  constexpr std::string_view kHex = "0123456789abcdef";
-  const auto octet = static_cast<unsigned char>(c);
-  page.text("\\\\x");
-  page.put(kHex[octet >> 4U]);
-  page.put(kHex[octet & 0xfU]);
-}
-
 }  // namespace
 
 std::string_view protocol_name(std::uint64_t number) {
@@ -233,17 +254,16 @@ void write_label_value(Page& page, std::string_view value) {
 
 void write_string(Page& page, std::span<const std::byte> bytes) {
   std::string_view text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
-  text = text.substr(0, text.find('\0'));
+  write_readable(page, text.substr(0, text.find('\0')), true);
+}
+
+bool is_printable(std::string_view text) {
   while (!text.empty()) {
-    const std::size_t length = printable_length(text);
-    if (length == 0) {
-      write_escaped_byte(page, text.front());
-      text.remove_prefix(1);
-      continue;
-    }
-    write_label_value(page, text.substr(0, length));
+    const std::size_t length = text.front() == '\\' ? 1 : printable_length(text);
+    if (length == 0) return false;
     text.remove_prefix(length);
   }
+  return true;
 }
 
 void write_help(Page& page, std::string_view help) {

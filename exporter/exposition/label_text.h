@@ -11,7 +11,8 @@
 
 namespace nfbpf::exposition {
 
-// Writes a label's value from the bytes of a key, escaped. `key` is the whole packed key.
+// Writes a label's value from the bytes of a key, escaped. `key` is the whole packed key. What
+// comes out is UTF-8 without control characters, and the inside of a JSON string as well.
 void write_field(Page& page, const traffic::Field& field, std::span<const std::byte> key);
 
 // 4 bytes in network order: dotted quad.
@@ -26,6 +27,9 @@ void write_label_value(Page& page, std::string_view value);
 void write_string(Page& page, std::span<const std::byte> bytes);
 // A HELP text of format 0.0.4: backslash and line feed escaped.
 void write_help(Page& page, std::string_view help);
+
+// Whether all of it is UTF-8 without control characters.
+[[nodiscard]] bool is_printable(std::string_view text);
 
 // "tcp" for 6; empty for numbers without a name of their own here.
 [[nodiscard]] std::string_view protocol_name(std::uint64_t number);

@@ -2,11 +2,13 @@
 #pragma once
 
 #include <filesystem>
+#include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
 #include <optional>
 #include <string>
+#include <utility>
 
 #include "exposition/dialect.h"
 #include "exposition/page.h"
@@ -29,6 +31,9 @@ class MetricsPage {
   void note_reload(bool successful, double at) { self_.note_reload(successful, at); }
 
   void note_sandbox(const Sandbox& sandbox) { self_.note_sandbox(sandbox); }
+
+  // Asked at each page from now on. Before threads come.
+  void watch_web(std::function<Web()> web) { self_.watch_web(std::move(web)); }
 
   // Whether a snapshot taken now is complete; else why not. Logs like write().
   [[nodiscard]] Result<void> ready();

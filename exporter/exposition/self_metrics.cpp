@@ -48,6 +48,9 @@ constexpr std::string_view kNames[] = {
     "nfbpf_series_over_limit",
     "nfbpf_unaccounted_packets",
     "nfbpf_up",
+    "nfbpf_web_config_last_reload_success_timestamp_seconds",
+    "nfbpf_web_config_last_reload_successful",
+    "nfbpf_web_tls_certificate_expiry_timestamp_seconds",
     "process_cpu_seconds_total",
     "process_max_fds",
     "process_open_fds",
@@ -194,6 +197,20 @@ void add_unaccounted(FromSnapshot& out, const traffic::Snapshot& snapshot) {
             samples);
 }
 
+void add_web(FromSnapshot& out, const Web& web) {
+  out.gauge("nfbpf_web_config_last_reload_successful",
+            "Whether the web configuration and the files that it names could be read as they are "
+            "now; if not, what was read before applies.",
+            {{{}, web.applies ? 1.0 : 0.0}});
+  out.gauge("nfbpf_web_config_last_reload_success_timestamp_seconds",
+            "When the web configuration was read that applies, since unix epoch.",
+            {{{}, web.applied_at}});
+  if (!web.certificate_expires) return;
+  out.gauge("nfbpf_web_tls_certificate_expiry_timestamp_seconds",
+            "Until when the certificate that is served is valid, since unix epoch.",
+            {{{}, *web.certificate_expires}});
+}
+
 // A whole number without an exponent, which to_chars would take for the shorter 1.7e+09.
 void write_number(Page& page, double value) {
   constexpr double kExact = 9007199254740992;  // 2^53: every whole number up to here is a double
@@ -249,7 +266,7 @@ SelfMetrics::Rendered rendered(const Dialect& dialect, MetricFamily& family) {
 class SelfMetrics::Registered {
  public:
   Registered(const Build& build, std::optional<std::filesystem::path> procfs) {
-    if (procfs) process_.emplace(std::move(*procfs));
+    if (procfs) process_.emplace(*procfs);
     prometheus::BuildGauge()
         .Name("nfbpf_build_info")
         .Help("Version of this exporter.")
@@ -339,6 +356,7 @@ std::vector<SelfMetrics::Rendered> SelfMetrics::render(
   add_origin(fresh, snapshot);
   add_flowtables(fresh, snapshot);
   add_unaccounted(fresh, snapshot);
+  if (web_) add_web(fresh, web_());
   auto families = registered_->collect(snapshot);
   std::ranges::move(fresh.take(), std::back_inserter(families));
   std::vector<Rendered> texts;

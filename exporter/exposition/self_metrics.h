@@ -2,11 +2,13 @@
 #pragma once
 
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "exposition/dialect.h"
@@ -26,6 +28,13 @@ struct Build {
 struct Sandbox {
   bool seccomp = false;
   int landlock = 0;  // ABI version; 0: none
+};
+
+// What --web.config.file says and whether it applies, for nfbpf_web_*.
+struct Web {
+  bool applies = true;    // what the files say now; else what they said before
+  double applied_at = 0;  // when they were read that apply, seconds since the epoch
+  std::optional<double> certificate_expires;  // the same; nothing without TLS
 };
 
 // The few families about the exporter itself: kept by a prometheus-cpp registry, written by our
@@ -50,6 +59,9 @@ class SelfMetrics {
 
   void note_sandbox(const Sandbox& sandbox);
 
+  // Asked at each render() from now on. Before threads come.
+  void watch_web(std::function<Web()> web) { web_ = std::move(web); }
+
   // Every name that render() may ever give.
   [[nodiscard]] static std::span<const std::string_view> names();
 
@@ -61,6 +73,7 @@ class SelfMetrics {
  private:
   class Registered;
   std::unique_ptr<Registered> registered_;
+  std::function<Web()> web_;
 };
 
 }  // namespace nfbpf::exposition

@@ -4,6 +4,8 @@
 #include <chrono>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <type_traits>
+#include <vector>
 
 #include "exposition/label_text.h"
 
@@ -21,13 +23,28 @@ json line(const char* level, const std::string& text) {
   return {{"level", level}, {"text", text}};
 }
 
+constexpr const char* kModule = "kmod";
+
+// How packets reach the program, and whether they do.
+json counting_line(const traffic::Snapshot& snapshot) {
+  const std::string& datapath = snapshot.origin->datapath.name;
+  const bool module = datapath == kModule;
+  if (!snapshot.counting)
+    return line("error", module ? "Nothing is counted: the module nfbpf is not loaded, or has no "
+                                  "hooks. nfbpf-load attach brings it back."
+                                : "Nothing is counted: the links of " + datapath +
+                                      " are gone. nfbpf-load attach brings them back.");
+  return line("ok", module ? "The module nfbpf is loaded, and its hooks are there."
+                           : "Packets come by " + datapath + ", without the module nfbpf.");
+}
+
 json health_of(const traffic::Snapshot& snapshot) {
   json lines = json::array();
+  if (snapshot.complete()) lines.push_back(line("ok", "All collectors succeed."));
   for (const traffic::Collection& c : snapshot.collections)
     if (c.failure)
       lines.push_back(line("error", "Collector " + c.collector + ": " + c.failure->error.what));
-  if (snapshot.complete() && !snapshot.counting)
-    lines.push_back(line("error", "Nothing counts: what feeds the program is gone."));
+  if (snapshot.origin) lines.push_back(counting_line(snapshot));
   if (snapshot.unaccounted) {
     std::uint64_t lost = 0;
     for (const traffic::Unaccounted& one : *snapshot.unaccounted) lost += one.packets;
@@ -35,6 +52,9 @@ json health_of(const traffic::Snapshot& snapshot) {
                               : line("error", std::to_string(lost) +
                                                   " packets that the module met are in no row."));
   }
+  if (snapshot.origin && snapshot.origin->sample_every > 1)
+    lines.push_back(line("warn", "One packet in " + std::to_string(snapshot.origin->sample_every) +
+                                     " is looked at, and counts as if it were all of them."));
   for (const traffic::FamilyFill& family : snapshot.families)
     if (family.over)
       lines.push_back(line("warn", family.family + ": there are more rows than the " +
@@ -43,10 +63,8 @@ json health_of(const traffic::Snapshot& snapshot) {
   for (const traffic::SkippedMap& map : snapshot.skipped)
     lines.push_back(line("warn", "Not shown: " + map.why));
   if (snapshot.blind_seconds && *snapshot.blind_seconds > 0)
-    lines.push_back(line("warn", "Blind for " + std::to_string(*snapshot.blind_seconds) +
+    lines.push_back(line("warn", "Blind for " + json(*snapshot.blind_seconds).dump() +
                                      " seconds since the attach."));
-  if (lines.empty() || (lines.size() == 1 && lines[0]["level"] == "ok"))
-    lines.insert(lines.begin(), line("ok", "All collectors succeed."));
   return lines;
 }
 
@@ -69,68 +87,85 @@ json head_of(const traffic::Snapshot& snapshot, const Build& build) {
 }
 
 // A number that a double holds exactly, or else text (RFC 8259, 6).
-void write_count(Page& page, std::uint64_t count) {
-  constexpr std::uint64_t kExact = std::uint64_t{1} << 53U;
-  if (count <= kExact) return page.number(count);
+template <typename Number>
+void write_count(Page& page, Number count) {
+  constexpr auto kExact = Number{1} << 53U;
+  bool exact = count <= kExact;
+  if constexpr (std::is_signed_v<Number>) exact = exact && count >= -kExact;
+  if (exact) return page.number(count);
   page.put('"');
   page.number(count);
   page.put('"');
 }
 
-void write_signed(Page& page, std::int64_t count) {
-  page.number(count);
+void write_row(Page& page, const traffic::Table& table, std::size_t row) {
+  const traffic::Layout& layout = table.layout();
+  page.put('[');
+  // A label's escapes are those of JSON.
+  for (const traffic::Field& label : layout.labels) {
+    page.put('"');
+    write_field(page, label, table.key(row));
+    page.text("\",");
+  }
+  const auto values = table.values(row);
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    if (i != 0) page.put(',');
+    if (layout.counters[i].is_signed)
+      write_count(page, static_cast<std::int64_t>(values[i]));
+    else
+      write_count(page, values[i]);
+  }
+  page.put(']');
 }
 
-void write_table(Page& page, const traffic::Table& table) {
+json table_head(const traffic::Table& table) {
   const traffic::Layout& layout = table.layout();
   json head = {{"map", layout.map},
                {"family", layout.family},
                {"labels", json::array()},
-               {"counters", json::array()}};
+               {"counters", json::array()},
+               {"row_count", table.rows()}};
   for (const traffic::Field& label : layout.labels) head["labels"].push_back(label.name);
   for (const traffic::Counter& counter : layout.counters)
     head["counters"].push_back(
         {{"name", counter.name},
          {"unit", counter.unit == traffic::Unit::kNanoseconds ? "nanoseconds" : "count"},
          {"type", counter.type == traffic::MetricType::kGauge ? "gauge" : "counter"}});
-  std::string text = dumped(head);
+  if (!is_other(layout)) return head;
+  head["other_by"] = json::array();
+  for (const traffic::Field& label : layout.labels)
+    if (label.kind != traffic::FieldKind::kOther) head["other_by"].push_back(label.name);
+  return head;
+}
+
+// `rows`: those to show; null: all.
+void write_table(Page& page, const traffic::Table& table, const std::vector<std::size_t>* rows) {
+  std::string text = dumped(table_head(table));
   text.pop_back();  // the brace: rows follow
   page.text(text);
   page.text(",\"rows\":[");
-  for (std::size_t row = 0; row < table.rows() && page.open(); ++row) {
-    page.text(row == 0 ? "[" : ",\n[");
-    // A label's escapes are those of JSON.
-    for (const traffic::Field& label : layout.labels) {
-      page.put('"');
-      write_field(page, label, table.key(row));
-      page.text("\",");
-    }
-    const auto values = table.values(row);
-    for (std::size_t i = 0; i < values.size(); ++i) {
-      if (i != 0) page.put(',');
-      if (layout.counters[i].is_signed)
-        write_signed(page, static_cast<std::int64_t>(values[i]));
-      else
-        write_count(page, values[i]);
-    }
-    page.put(']');
+  const std::size_t count = rows == nullptr ? table.rows() : rows->size();
+  for (std::size_t i = 0; i < count && page.open(); ++i) {
+    if (i != 0) page.text(",\n");
+    write_row(page, table, rows == nullptr ? i : (*rows)[i]);
   }
   page.text("]}");
 }
 
 }  // namespace
 
-void write_traffic_json(Sink& sink, const traffic::Snapshot& snapshot, const Build& build) {
+void write_traffic_json(Sink& sink, const traffic::Snapshot& snapshot, const Build& build,
+                        const Selection& selection) {
+  std::vector<std::vector<std::size_t>> rows;
+  if (!selection.is_all()) rows = selection.rows(snapshot.tables);
   const auto page = std::make_unique<Page>(sink);
   std::string text = dumped(head_of(snapshot, build));
   text.pop_back();
   page->text(text);
   page->text(",\"tables\":[");
-  bool first = true;
-  for (const traffic::Table& table : snapshot.tables) {
-    if (!first) page->put(',');
-    first = false;
-    write_table(*page, table);
+  for (std::size_t i = 0; i < snapshot.tables.size(); ++i) {
+    if (i != 0) page->put(',');
+    write_table(*page, snapshot.tables[i], selection.is_all() ? nullptr : &rows[i]);
   }
   page->text("]}\n");
   page->flush();

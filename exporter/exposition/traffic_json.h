@@ -4,6 +4,7 @@
 #include <string>
 
 #include "exposition/page.h"
+#include "exposition/selection.h"
 #include "exposition/self_metrics.h"
 #include "traffic/snapshot.h"
 
@@ -11,6 +12,7 @@ namespace nfbpf::exposition {
 
 // Writes a snapshot as docs/api.md has it: what is known of its health in words, then each table
 // with its rows, as they are counted and not as rates.
-void write_traffic_json(Sink& sink, const traffic::Snapshot& snapshot, const Build& build);
+void write_traffic_json(Sink& sink, const traffic::Snapshot& snapshot, const Build& build,
+                        const Selection& selection = {});
 
 }  // namespace nfbpf::exposition

@@ -68,7 +68,8 @@ Result<void> check_telemetry_path(std::string_view path) {
   };
   const std::string quoted = "\"" + std::string(path) + "\"";
   const auto own = [&](std::string_view start) { return path.starts_with(start); };
-  constexpr std::string_view kFiles[] = {"/", "/page.css", "/page.js", "/icon.svg"};
+  constexpr std::string_view kFiles[] = {"/",         "/page.css", "/page.js",
+                                         "/rates.js", "/chart.js", "/icon.svg"};
   if (own("/-/") || own("/api/") || own("/debug/") ||
       std::ranges::find(kFiles, path) != std::end(kFiles))
     return fail(quoted + " is the server's own; use a path such as /metrics");

@@ -37,6 +37,8 @@ std::vector<Route> page_routes(const std::string& telemetry_path) {
                with_path(std::string(page_files::kIndexHtml), telemetry_path)),
           file("/page.css", "text/css; charset=utf-8", std::string(page_files::kPageCss)),
           file("/page.js", "text/javascript; charset=utf-8", std::string(page_files::kPageJs)),
+          file("/rates.js", "text/javascript; charset=utf-8", std::string(page_files::kRatesJs)),
+          file("/chart.js", "text/javascript; charset=utf-8", std::string(page_files::kChartJs)),
           file("/icon.svg", "image/svg+xml", std::string(page_files::kIconSvg))};
 }
 

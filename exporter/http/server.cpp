@@ -4,6 +4,7 @@
 #include <civetweb.h>
 #include <spdlog/spdlog.h>
 #include <strings.h>
+#include <sys/resource.h>
 
 #include <algorithm>
 #include <atomic>
@@ -47,6 +48,32 @@ struct Library {
 // No route has a use for one; a client may send an empty form.
 constexpr long long kMostBody = 4096;
 
+// A connection holds a descriptor, while it is served and while it waits for that; so many fit.
+struct Pool {
+  unsigned threads, queue;
+};
+
+constexpr unsigned kMostWaiting = 256;
+// Maps, files that are read, sockets to listen on: what must not fail for clients' sake.
+constexpr rlim_t kOwnDescriptors = 48;
+
+Pool pool_of(unsigned threads) {
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return {threads, kMostWaiting};
+  const rlim_t wanted = threads + kMostWaiting + kOwnDescriptors;
+  if (limit.rlim_cur < wanted) {
+    limit.rlim_cur = std::min(limit.rlim_max, wanted);
+    if (::setrlimit(RLIMIT_NOFILE, &limit) != 0) (void)::getrlimit(RLIMIT_NOFILE, &limit);
+  }
+  if (limit.rlim_cur >= wanted) return {threads, kMostWaiting};
+  const rlim_t half = limit.rlim_cur < kOwnDescriptors ? 0 : (limit.rlim_cur - kOwnDescriptors) / 2;
+  const Pool pool{static_cast<unsigned>(std::clamp<rlim_t>(half, 2, threads)),
+                  static_cast<unsigned>(std::clamp<rlim_t>(half, 2, kMostWaiting))};
+  spdlog::warn("RLIMIT_NOFILE is {}: {} connections are served at a time and {} wait; {} is enough",
+               limit.rlim_cur, pool.threads, pool.queue, wanted);
+  return pool;
+}
+
 // Two who read such a request differently disagree where the next one begins (RFC 9112, 6.3).
 bool is_ambiguous(const mg_request_info& info) {
   const auto told = std::ranges::count_if(
@@ -74,14 +101,16 @@ class Server::Civetweb {
   Result<void> start() {
     const bool tls = options_.access != nullptr && options_.access->now()->identity != nullptr;
     const std::string ports = civetweb_ports(options_.addresses, tls);
-    const std::string threads = std::to_string(options_.threads);
+    const Pool pool = pool_of(options_.threads);
+    const std::string threads = std::to_string(pool.threads);
+    const std::string queue = std::to_string(pool.queue);
     const std::string timeout = std::to_string(options_.timeout_ms);
     const char* settings[] = {"listening_ports", ports.c_str(), "num_threads", threads.c_str(),
                               "request_timeout_ms", timeout.c_str(), "linger_timeout_ms", "1000",
                               "enable_keep_alive", "no", "enable_directory_listing", "no",
                               // What waits to be accepted while all threads are held.
-                              "listen_backlog", "512", "connection_queue", "256", "tcp_nodelay",
-                              "1", nullptr};
+                              "listen_backlog", "512", "connection_queue", queue.c_str(),
+                              "tcp_nodelay", "1", nullptr};
     mg_callbacks callbacks{};
     callbacks.begin_request = begin_request;
     callbacks.log_message = log_message;

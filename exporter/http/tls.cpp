@@ -2,14 +2,19 @@
 #include "http/tls.h"
 
 #include <arpa/inet.h>
+#include <fcntl.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <array>
+#include <cerrno>
 #include <new>
 #include <utility>
+
+#include "base/unique_fd.h"
 
 namespace nfbpf::http {
 namespace {
@@ -36,6 +41,22 @@ int verify_mode(ClientAuth auth) {
       return SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT;
   }
   return SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT;
+}
+
+// OpenSSL does not say why it could not. No path is none to open.
+Result<void> check_opens(const std::filesystem::path& file) {
+  if (file.empty()) return {};
+  const UniqueFd fd(::open(file.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
+  if (fd) return {};
+  const int error = errno;
+  auto refused =
+      fail_errno(error, file.string() + ": cannot be opened by uid " + std::to_string(::geteuid()) +
+                            " and gid " + std::to_string(::getegid()));
+  if (error == EACCES)
+    refused.value().what +=
+        "; who serves reads it again when it is renewed, so let its group read it and enter each "
+        "folder on the way";
+  return refused;
 }
 
 std::string text_of(const ASN1_STRING* text) {
@@ -140,6 +161,8 @@ Result<void> TlsIdentity::read_files() {
   SSL_CTX_set_default_passwd_cb(context, no_password);
   const auto& [certificate, key, ca] =
       std::tie(settings_.cert_file, settings_.key_file, settings_.client_ca_file);
+  for (const auto* file : {&certificate, &key, &ca})
+    if (auto ok = check_opens(*file); !ok) return ok;
   if (SSL_CTX_use_certificate_chain_file(context, certificate.c_str()) != 1)
     return refuse(certificate.string() + ": cannot read the certificate (PEM)");
   if (SSL_CTX_use_PrivateKey_file(context, key.c_str(), SSL_FILETYPE_PEM) != 1)

@@ -49,7 +49,7 @@ Result<std::unique_ptr<WebAccess>> WebAccess::open(std::filesystem::path file, L
 Result<WebAccess::Now> WebAccess::read() const {
   auto config = load_();
   if (!config) return tl::unexpected(config.error());
-  Now now{std::move(*config), nullptr};
+  Now now{std::move(*config), nullptr, std::chrono::system_clock::now()};
   if (!now.config.tls) return now;
   auto identity = TlsIdentity::load(*now.config.tls);
   if (!identity) return tl::unexpected(identity.error());

@@ -29,6 +29,7 @@ class WebAccess {
   struct Now {
     WebConfig config;
     std::shared_ptr<const TlsIdentity> identity;  // null: no TLS
+    std::chrono::system_clock::time_point read_at{};
   };
   using Load = std::function<Result<WebConfig>()>;
 
@@ -41,7 +42,7 @@ class WebAccess {
   [[nodiscard]] BasicAuth& auth() { return auth_; }
   [[nodiscard]] TlsFront& front() { return front_; }
 
-  // Whether what the files say applies, as far as was looked.
+  // Whether what the files say applies, as far as was looked; now() looks.
   [[nodiscard]] bool applies() const { return applies_; }
 
  private:

@@ -10,6 +10,8 @@
 #include <string>
 
 #include "base/unique_fd.h"
+#include "exposition/selection.h"
+#include "http/query.h"
 #include "http/server.h"
 
 namespace {
@@ -20,6 +22,11 @@ std::uint16_t port() {
   static const auto server = [] {
     spdlog::set_level(spdlog::level::off);
     const auto answer = [](const http::Request& request) {
+      // As /api/v1/traffic takes its query.
+      const auto parameters = http::parse_query(request.query);
+      if (!parameters) return http::Response::text(400, parameters.error().what);
+      if (const auto selection = exposition::Selection::of(*parameters); !selection)
+        return http::Response::text(400, selection.error().what);
       auto response = http::Response::text(200, request.accept + request.query);
       response.negotiated = true;
       return response;

@@ -1,20 +1,22 @@
 // SPDX-License-Identifier: Apache-2.0
 // The page of nfbpf_exporter: asks for the counters every other second and shows what they grew by.
-"use strict";
+import { Chart } from "./chart.js";
+import { Rates, addUp, mainCounter } from "./rates.js";
+
 (() => {
   const PERIOD = 2000;          // ms between questions
-  const HISTORY = 60;           // rates that the chart keeps: two minutes
   const PAGE = 100;             // rows of the table before somebody asks for more
   const $ = (id) => document.getElementById(id);
 
   const state = {
     family: null, by: null, filter: [], shown: PAGE, paused: false,
-    before: null,               // counters of the answer before, by table and row
-    time: 0, rates: [], history: [],
+    time: 0, rows: [],
+    column: "rate", reverse: false,   // what the table is sorted by, and whether the other way round
   };
+  const rates = new Rates();
+  const chart = new Chart({ svg: $("chart"), title: $("chart-title"), choices: $("chart-by"), table: $("legend") });
 
   // ---- numbers for people ----
-  const number = (value) => typeof value === "string" ? Number(value) : value;
   function scaled(value, units, step) {
     let unit = 0;
     while (Math.abs(value) >= step && unit < units.length - 1) { value /= step; unit++; }
@@ -44,44 +46,6 @@
       ?? tables.find((t) => t.counters.some((c) => c.name === "bytes")) ?? tables[0];
     return best?.family ?? null;
   }
-  const mainCounter = (names) => names.indexOf(names.find((n) => n === "bytes") ?? names.find((n) => n === "packets") ?? names[0]);
-
-  // Rates of each row of the family: {labels: {...}, rate, packets, total}.
-  function measure(answer, seconds) {
-    const now = new Map();
-    const rows = [];
-    for (const table of answer.tables) {
-      if (table.family !== state.family) continue;
-      const names = table.counters.map((c) => c.name);
-      const main = table.labels.length + mainCounter(names);
-      const packets = names.includes("packets") ? table.labels.length + names.indexOf("packets") : -1;
-      for (const row of table.rows) {
-        const labels = row.slice(0, table.labels.length);
-        const key = table.labels.join("\u0000") + "\u0001" + labels.join("\u0000");
-        const total = number(row[main]);
-        const count = packets < 0 ? 0 : number(row[packets]);
-        const old = state.before?.get(key);
-        now.set(key, [total, count]);
-        // A row that is new since the last answer began then. One that fell began again.
-        const grown = (value, i) => state.before === null || seconds <= 0 ? 0 : Math.max(0, value - (old?.[i] ?? 0)) / seconds;
-        rows.push({ names: table.labels, labels, rate: grown(total, 0), packets: grown(count, 1), total });
-      }
-    }
-    state.before = now;
-    return rows;
-  }
-
-  function addUp(rows, by) {
-    const sums = new Map();
-    for (const row of rows) {
-      const parts = by.map((name) => { const i = row.names.indexOf(name); return i < 0 ? "" : row.labels[i]; });
-      const key = parts.join("\u0000");
-      const sum = sums.get(key);
-      if (sum) { sum.rate += row.rate; sum.packets += row.packets; sum.total += row.total; }
-      else sums.set(key, { parts, rate: row.rate, packets: row.packets, total: row.total });
-    }
-    return [...sums.values()];
-  }
 
   // ---- what is on the page ----
   function element(name, className, text) {
@@ -93,6 +57,10 @@
 
   let healthShown = "";
   function showHealth(answer) {
+    const none = answer.up ? "none" : "not known now";
+    $("datapath").textContent = answer.datapath ? `${answer.datapath.name}: ${answer.datapath.reason}` : none;
+    $("program").textContent = answer.program
+      ? `${answer.program.name}, id ${answer.program.id}, tag ${answer.program.tag}` : none;
     const text = JSON.stringify(answer.health);
     if (text === healthShown) return;     // or a screen reader reads it again and again
     healthShown = text;
@@ -102,9 +70,6 @@
       item.append(line.text);
       return item;
     }));
-    $("datapath").textContent = answer.datapath ? `${answer.datapath.name}: ${answer.datapath.reason}` : "none";
-    $("program").textContent = answer.program
-      ? `${answer.program.name}, id ${answer.program.id}, tag ${answer.program.tag}` : "none";
   }
 
   let choicesShown = "";
@@ -112,7 +77,8 @@
     const all = families(answer);
     if (!all.has(state.family)) {
       state.family = favourite(all);
-      state.before = null;
+      rates.forget();
+      chart.forget();
       state.by = null;
     }
     const labels = [...new Set(answer.tables.filter((t) => t.family === state.family).flatMap((t) => t.labels))];
@@ -128,6 +94,9 @@
     const groups = labels.includes("source_group") && labels.includes("destination_group")
       ? [["group", ["source_group", "destination_group"]]] : [];
     const choices = [...pair, ...groups, ["row", labels], ...labels.map((name) => [name, [name]])];
+    const few = pair.length > 0 ? ["protocol", "direction"].filter((name) => labels.includes(name)) : labels;
+    const stacks = [...pair, ...groups.map(([, by]) => ["group pair", by]), ...few.map((name) => [name.replace("_", " "), [name]])];
+    chart.offer(state.family === null ? [] : stacks.length > 0 ? stacks.slice(0, 8) : [["total", []]]);
     if (state.by === null && choices.length > 0) state.by = choices[0][1];
     $("by").replaceChildren(...choices.filter(([, by]) => by.length > 0).map(([name, by]) => {
       const button = element("button", "", name.replace("_", " "));
@@ -143,18 +112,84 @@
     }));
   }
 
-  const matches = (parts) => state.filter.every((word) => parts.some((part) => part.includes(word)));
+  const matches = (row) => state.filter.every((word) => row.labels.some((part) => part.toLowerCase().includes(word)));
+
+  // Numbers inside of a text by their value: 10.0.0.2 before 10.0.0.10.
+  const orders = new Map();
+  function orderOf(text) {
+    let order = orders.get(text);
+    if (order === undefined) {
+      if (orders.size > 100000) orders.clear();
+      order = text.replace(/\d+/g, (digits) => digits.padStart(5, "0"));
+      orders.set(text, order);
+    }
+    return order;
+  }
+  const compare = (a, b) => a < b ? -1 : a > b ? 1 : 0;
+
+  // Numbers begin with the highest, texts with the first.
+  function sortRows(rows) {
+    const byRate = (a, b) => b.rate - a.rate || b.total - a.total;
+    const column = state.column, label = (state.by ?? []).indexOf(column.replace(/^label /, ""));
+    const turn = state.reverse ? -1 : 1;
+    if (column.startsWith("label ") && label >= 0)
+      return rows.sort((a, b) => turn * compare(orderOf(a.parts[label]), orderOf(b.parts[label])) || byRate(a, b));
+    if (column === "packets" || column === "total")
+      return rows.sort((a, b) => turn * (b[column] - a[column]) || byRate(a, b));
+    return rows.sort((a, b) => turn * byRate(a, b));
+  }
+
+  let headsShown = "";
+  function showHeads(heads) {
+    const text = JSON.stringify(heads);
+    if (text !== headsShown) {          // or who is on a button by the keyboard loses it
+      headsShown = text;
+      $("head").replaceChildren(...heads.map(([cls, name, column]) => {
+        const th = element("th", cls);
+        th.scope = "col";
+        if (column === "") {
+          th.append(element("span", "hidden", name));
+        } else {
+          const button = element("button", "sort", name);
+          button.type = "button";
+          button.addEventListener("click", () => {
+            state.reverse = state.column === column && !state.reverse;
+            state.column = column;
+            showRows();
+            $("said").textContent = $("order").textContent;
+          });
+          th.append(button);
+        }
+        th.dataset.column = column;
+        return th;
+      }));
+    }
+    let order = "";
+    for (const th of $("head").children) {
+      const column = th.dataset.column;
+      if (column === "") continue;
+      const up = column.startsWith("label ") !== state.reverse;
+      if (column === state.column) {
+        th.setAttribute("aria-sort", up ? "ascending" : "descending");
+        order = `Rows by their ${th.textContent}, ${up ? "lowest" : "highest"} first`;
+      } else {
+        th.removeAttribute("aria-sort");
+      }
+    }
+    if ($("order").textContent !== order) $("order").textContent = order;
+  }
 
   function showRows() {
     const counter = state.counter ?? "bytes";
     const [asRate, asTotal] = units(counter);
-    const rows = addUp(state.filter.length === 0 ? state.rates : state.rates.filter((row) => matches(row.labels)), state.by ?? []);
-    rows.sort((a, b) => b.rate - a.rate || b.total - a.total);
+    const heads = [...(state.by ?? []).map((name) => ["", name.replace("_", " "), `label ${name}`]),
+      ["number", counter === "bytes" ? "rate" : `${counter} rate`, "rate"], ["share", "share of the highest rate", ""],
+      ["number", "packets", "packets"], ["number", "total", "total"]];
+    if (!heads.some(([, , column]) => column === state.column)) { state.column = "rate"; state.reverse = false; }
+    showHeads(heads);
+    const rows = sortRows(addUp(state.filter.length === 0 ? state.rows : state.rows.filter(matches), state.by ?? []));
     const shown = rows.slice(0, state.shown);
-    const most = shown.length > 0 ? Math.max(shown[0].rate, 1e-9) : 1;
-    const heads = [...(state.by ?? []).map((name) => ["", name.replace("_", " ")]),
-      ["number", counter === "bytes" ? "rate" : `${counter} rate`], ["share", ""], ["number", "packets"], ["number", "total"]];
-    $("head").replaceChildren(...heads.map(([cls, text]) => { const th = element("th", cls, text); th.scope = "col"; return th; }));
+    const most = rows.reduce((max, row) => Math.max(max, row.rate), 1e-9);
     const body = document.createDocumentFragment();
     for (const row of shown) {
       const tr = element("tr");
@@ -179,50 +214,61 @@
     }
     $("rows").replaceChildren(body);
     $("more").hidden = rows.length <= state.shown;
-    const status = `${rows.length} ${rows.length === 1 ? "row" : "rows"}${state.filter.length > 0 ? " match" : ""}${rows.length > state.shown ? `, the busiest ${state.shown} shown` : ""}${state.paused ? ", paused" : ""}`;
+    const status = `${rows.length} ${rows.length === 1 ? "row" : "rows"}${state.filter.length === 0 ? "" : rows.length === 1 ? " matches" : " match"}${rows.length > state.shown ? `, the first ${state.shown} shown` : ""}${state.paused ? ", paused" : ""}`;
     if ($("status").textContent !== status) $("status").textContent = status;
   }
 
   function showTotal() {
     const [asRate] = units(state.counter ?? "bytes");
-    const total = state.rates.reduce((sum, row) => sum + row.rate, 0);
-    const packets = state.rates.reduce((sum, row) => sum + row.packets, 0);
-    state.history.push(total);
-    if (state.history.length > HISTORY) state.history.shift();
-    $("total").textContent = asRate(total);
+    $("total").textContent = asRate(state.rows.reduce((sum, row) => sum + row.rate, 0));
+    const packets = state.rows.reduce((sum, row) => sum + row.packets, 0);
     $("total-packets").textContent = packets > 0 ? `${countText(packets)} packets/s` : "";
-    const most = Math.max(...state.history, 1);
-    $("peak").textContent = `peak ${asRate(most)}`;
-    const x = (i) => (600 - (state.history.length - 1 - i) * 600 / (HISTORY - 1)).toFixed(1);
-    const points = state.history.map((v, i) => `${x(i)},${(116 - v / most * 108).toFixed(1)}`);
-    $("line").setAttribute("d", `M${points.join("L")}`);
-    $("area").setAttribute("d", `M${x(0)},120L${points.join("L")}L600,120Z`);
+  }
+
+  // What is shown is older than it looks, and since when.
+  function showStale(since) {
+    document.body.classList.toggle("stale", since !== null);
+    const text = since === null ? "" : `Numbers are those of ${new Date(since * 1000).toLocaleTimeString()}.`;
+    if ($("stale").textContent !== text) $("stale").textContent = text;
   }
 
   function show(answer) {
-    const began = performance.now();
     showHealth(answer);
-    showChoices(answer);
-    const table = families(answer).get(state.family);
-    if (table) { const names = table.counters.map((c) => c.name); state.counter = names[mainCounter(names)]; }
-    const first = state.before === null;
-    state.rates = measure(answer, answer.time - state.time);
-    state.time = answer.time;
-    if (!first) showTotal();
-    showRows();
-    // For tests: how long it took, and how often.
-    document.body.dataset.updateMs = (performance.now() - began).toFixed(1);
-    document.body.dataset.updates = String(Number(document.body.dataset.updates ?? 0) + 1);
+    // Where a collector failed its tables are not there: what was seen last stays, and says so.
+    if (!answer.up && state.family !== null && !families(answer).has(state.family)) {
+      showStale(state.time);
+    } else {
+      showStale(null);
+      showChoices(answer);
+      const table = families(answer).get(state.family);
+      if (table) state.counter = mainCounter(table);
+      const { rows, measured } = rates.next(answer, state.family);
+      state.rows = rows;
+      if (measured) {
+        showTotal();
+        chart.add(answer.time, answer.time - state.time, rows, units(state.counter ?? "bytes")[0]);
+      }
+      state.time = answer.time;
+      showRows();
+    }
   }
 
   // ---- asking ----
+  let lastAnswer = {};
   async function ask() {
     try {
       const response = await fetch("api/v1/traffic", { cache: "no-store" });
       if (!response.ok) throw new Error(`${response.status} ${response.statusText}`);
-      show(await response.json());
+      const text = await response.text();
+      const began = performance.now();
+      lastAnswer = JSON.parse(text);
+      show(lastAnswer);
+      // For tests: how long it took, and how often.
+      document.body.dataset.updateMs = (performance.now() - began).toFixed(1);
+      document.body.dataset.updates = String(Number(document.body.dataset.updates ?? 0) + 1);
     } catch (error) {
-      showHealth({ health: [{ level: "error", text: `The exporter does not answer: ${error.message}` }] });
+      showHealth({ ...lastAnswer, health: [{ level: "error", text: `The exporter does not answer: ${error.message}` }] });
+      if (state.family !== null) showStale(state.time);
     }
   }
   async function keepAsking() {
@@ -232,14 +278,24 @@
     }
   }
 
+  // How many rows there are is told when somebody asked for them, not every other second.
+  let toSay = 0;
+  function saySoon() {
+    clearTimeout(toSay);
+    toSay = setTimeout(() => { $("said").textContent = $("status").textContent; }, 700);
+  }
+
   $("filter").addEventListener("input", () => {
-    state.filter = $("filter").value.trim().split(/\s+/).filter((word) => word !== "");
+    state.filter = $("filter").value.trim().toLowerCase().split(/\s+/).filter((word) => word !== "");
     state.shown = PAGE;
     showRows();
+    saySoon();
   });
   $("family").addEventListener("change", () => {
     state.family = $("family").value;
-    state.by = null; state.before = null; state.history = []; state.shown = PAGE;
+    state.by = null; state.shown = PAGE;
+    rates.forget();
+    chart.forget();
     choicesShown = "";
     ask();
   });
@@ -247,7 +303,8 @@
     state.paused = !state.paused;
     $("pause").setAttribute("aria-pressed", String(state.paused));
     showRows();
+    saySoon();
   });
-  $("more").addEventListener("click", () => { state.shown += 10 * PAGE; showRows(); });
+  $("more").addEventListener("click", () => { state.shown += 10 * PAGE; showRows(); saySoon(); });
   keepAsking();
 })();

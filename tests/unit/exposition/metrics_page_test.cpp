@@ -159,10 +159,32 @@ TEST(MetricsPage, KnowsEachNameOfItsOwn) {
   });
   exposition::SelfMetrics self({}, "/proc");
   self.note_sandbox({true, 1});
+  self.watch_web([] { return exposition::Web{true, 1, 2}; });
   std::vector<std::string_view> names;
   const auto texts = self.render(exposition::TextDialect(), *source.take(), {});
   for (const auto& own : texts) names.push_back(own.name);
   EXPECT_TRUE(std::ranges::equal(names, exposition::SelfMetrics::names()));
+}
+
+TEST(MetricsPage, SaysWhatTheWebConfigurationIs) {
+  FakeSource source(good_snapshot);
+  exposition::MetricsPage page(source, {}, std::nullopt);
+  const auto text = [&] {
+    test::StringSink sink;
+    page.write(sink, exposition::TextDialect());
+    return sink.text;
+  };
+  EXPECT_EQ(text().find("nfbpf_web_"), std::string::npos);
+  exposition::Web web{true, 1700000000, std::nullopt};
+  page.watch_web([&web] { return web; });
+  EXPECT_NE(text().find("\nnfbpf_web_config_last_reload_successful 1\n"), std::string::npos);
+  EXPECT_EQ(text().find("nfbpf_web_tls_"), std::string::npos);
+  web = {false, 1700000000, 1800000000};
+  EXPECT_NE(text().find("\nnfbpf_web_config_last_reload_successful 0\n"), std::string::npos);
+  EXPECT_NE(text().find("\nnfbpf_web_config_last_reload_success_timestamp_seconds 1700000000\n"),
+            std::string::npos);
+  EXPECT_NE(text().find("\nnfbpf_web_tls_certificate_expiry_timestamp_seconds 1800000000\n"),
+            std::string::npos);
 }
 
 TEST(MetricsPage, SaysWhetherItIsReady) {

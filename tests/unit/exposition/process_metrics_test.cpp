@@ -49,6 +49,25 @@ TEST(ProcessMetrics, LeavesOutWhatCannotBeRead) {
   EXPECT_TRUE(ProcessMetrics("/nonexistent").Collect().empty());
 }
 
+// As below systemd's ProcSubset=pid.
+TEST(ProcessMetrics, KnowsWhenItStartedWhereOnlyProcessesAreShown) {
+  const test::Folder procfs;
+  fs::create_directories(procfs.path() / "self");
+  fs::create_symlink("/proc/self/stat", procfs.path() / "self/stat");
+  const double wanted = values(ProcessMetrics("/proc")).at("process_start_time_seconds");
+  EXPECT_NEAR(values(ProcessMetrics(procfs.path())).at("process_start_time_seconds"), wanted, 2);
+}
+
+TEST(ProcessMetrics, ReadsOnWhenTheFolderIsGone) {
+  const test::Folder procfs;
+  fs::create_directories(procfs.path() / "self/fd/0");
+  std::ofstream(procfs.path() / "self/stat") << "1 (a) S 1 1 1 0 -1 4194560 1 0 0 0 250 150 0 "
+                                                "0 20 0 1 0 700 4096 3 18446744073709551615\n";
+  const ProcessMetrics metrics(procfs.path());
+  fs::remove_all(procfs.path() / "self");
+  EXPECT_EQ(values(metrics).at("process_virtual_memory_bytes"), 4096);
+}
+
 TEST(ProcessMetrics, SeesThisProcess) {
   const auto seen = values(ProcessMetrics("/proc"));
   EXPECT_GT(seen.at("process_resident_memory_bytes"), 1e6);

@@ -47,6 +47,14 @@ for set in CapInh CapAmb CapBnd; do assert_eq $set $none "$(status $set)"; done
 assert_eq "NoNewPrivs" 1 "$(status NoNewPrivs)"
 assert_eq "Seccomp" 2 "$(status Seccomp)"
 
+step "the kernel forgets what it knew of /proc: process_* are there"
+for _ in 1 2 3; do # what was used since the last time is spared once
+    echo 2 >/proc/sys/vm/drop_caches
+    sleep 0.5
+done
+page >/tmp/page
+assert_eq "process_*" 6 "$(grep -c '^process_' /tmp/page)"
+
 step "the module gone and back: the page is there, and right again at the next scrape"
 rmmod nfbpf
 page >/tmp/page
