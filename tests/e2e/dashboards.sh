@@ -160,7 +160,7 @@ sleep 15 # for rates
 prometheus_wait 20 'round(100 * sum(namespace_pod:nfbpf_received_bytes:rate5m{pod="db"})
     / sum(instance_direction_protocol_groups:nfbpf_bytes:rate5m{direction="forward",destination_group="right",instance="'"$address_router"'"}))' value_near 100 3
 python3 "$here/dashboards.py" ask "$prometheus_url" "$repo"/dashboards/*.json
-python3 "$here/metrics_doc.py" "$repo/docs/metrics.md" --elsewhere 'nfbpf_(hook_|unaccounted_|flowtables$)' \
+python3 "$here/metrics_doc.py" "$repo/docs/metrics.md" --elsewhere 'nfbpf_(hook_|unaccounted_|flowtables$|web_)' \
     <(curl -fsS "$page_router") <(curl -fsS "$page_static")
 if [ -n "${NFBPF_DRAW:-}" ]; then
     sleep "${NFBPF_DRAW_AFTER:-60}"
