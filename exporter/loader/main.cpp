@@ -16,6 +16,7 @@
 #include "loader/datapath.h"
 #include "loader/filter.h"
 #include "loader/kernel_module.h"
+#include "loader/renew.h"
 #include "loader/swap.h"
 
 namespace {
@@ -32,6 +33,7 @@ struct Arguments {
   std::string module_file;
   std::filesystem::path swap_file;
   bool drop_members = false;
+  bool renew = false;
   std::filesystem::path rule_file;
   bool json = false;
   std::filesystem::path pin_dir = NFBPF_PIN_DIR_DEFAULT;
@@ -55,9 +57,10 @@ int run_attach(Arguments& arguments) {
     if (!gid) return complain(gid.error());
     options.readers.group = *gid;
   }
-  const auto manifest = attach(options);
+  std::string how = "attached";
+  const auto manifest = arguments.renew ? renew(options, how) : attach(options);
   if (!manifest) return complain(manifest.error());
-  std::printf("attached by %s (%s): program %s, id %u, tag %s\n", manifest->datapath.c_str(),
+  std::printf("%s by %s (%s): program %s, id %u, tag %s\n", how.c_str(), manifest->datapath.c_str(),
               manifest->datapath_reason.c_str(), manifest->program.name.c_str(),
               manifest->program.id, manifest->program.tag.c_str());
   return 0;
@@ -143,7 +146,8 @@ class SignalsWait {
   sigset_t before_{};
 };
 
-void print_json(const Result<Manifest>& manifest, bool attached, bool loaded) {
+void print_json(const Arguments& arguments, const Result<Manifest>& manifest, bool attached,
+                bool loaded) {
   nlohmann::json json{{"attached", attached}, {"module_loaded", loaded}};
   if (manifest) {
     json["datapath"] = manifest->datapath;
@@ -151,6 +155,9 @@ void print_json(const Result<Manifest>& manifest, bool attached, bool loaded) {
                        {"id", manifest->program.id},
                        {"tag", manifest->program.tag},
                        {"object", manifest->object.string()}};
+    if (const auto swap = read_last_swap(arguments.run_dir)) {
+      json["last_swap"] = {{"successful", swap->successful}, {"error", swap->error}};
+    }
     json["refused"] = nlohmann::json::array();
     for (const Refusal& refusal : manifest->refused) {
       json["refused"].push_back({{"datapath", refusal.datapath}, {"reason", refusal.reason}});
@@ -169,7 +176,7 @@ int run_status(const Arguments& arguments) {
   const bool loaded = module_is_loaded();
   const bool attached = manifest && (manifest->datapath != "kmod" || loaded);
   if (arguments.json) {
-    print_json(manifest, attached, loaded);
+    print_json(arguments, manifest, attached, loaded);
     return attached ? 0 : 3;
   }
   if (!manifest) {
@@ -194,6 +201,9 @@ int run_status(const Arguments& arguments) {
     std::printf("previous  %s, id %u, tag %s, from %s\n", manifest->previous->program.name.c_str(),
                 manifest->previous->program.id, manifest->previous->program.tag.c_str(),
                 manifest->previous->object.c_str());
+  }
+  if (const auto swap = read_last_swap(arguments.run_dir); swap && !swap->successful) {
+    std::printf("last swap was refused: %s\n", swap->error.c_str());
   }
   for (const PinnedMap& map : manifest->maps) {
     std::printf("map       %s at %s, %u entries at most\n", map.name.c_str(), map.pin.c_str(),
@@ -264,6 +274,9 @@ void describe_attach(CLI::App& command, Arguments& arguments) {
   command.add_flag("--count-loopback", options.choices.count_loopback,
                    "count what passes through lo too");
   describe_choices(command, arguments);
+  command.add_flag("--renew", arguments.renew,
+                   "where something is attached, only bring in another program: the way of an "
+                   "upgrade");
   command.add_option("--group", arguments.group, "group that may read the pins, by name or number");
 }
 
