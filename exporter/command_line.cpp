@@ -17,6 +17,8 @@ struct Flags {
   std::string config_file;
   bool config_check = false;
   bool cardinality = false;
+  bool health_check = false;
+  bool ready_check = false;
   std::vector<std::string> listen_addresses;
   std::string telemetry_path;
   std::string web_config_file;
@@ -39,6 +41,10 @@ void add_flags(CLI::App& app, Flags& flags, const std::string& version) {
                "Check flags and configuration, say what is wrong, and end");
   app.add_flag("--cardinality", flags.cardinality,
                "Print how many series each set of labels would give now, and end");
+  app.add_flag("--health-check", flags.health_check,
+               "Ask the exporter that runs with the same flags whether it is alive, and end: 0 if "
+               "so, for containers");
+  app.add_flag("--ready-check", flags.ready_check, "The same, for whether it can read the maps");
   app.add_option("--web.listen-address", flags.listen_addresses,
                  std::string("Address to listen on, such as ") + http::kAddressesAllowed +
                      "; repeatable [" + config::kDefaultListenAddress + "]")
@@ -152,6 +158,8 @@ Result<Settings> settings_of(const Flags& flags) {
   settings.sysfs = flags.sysfs;
   settings.procfs = flags.procfs;
   settings.cardinality = flags.cardinality;
+  if (flags.health_check) settings.check_path = "/-/healthy";
+  if (flags.ready_check) settings.check_path = "/-/ready";
   settings.web_config_file = flags.web_config_file;
   settings.max_requests = flags.max_requests;
   settings.process_metrics = !flags.disable_exporter_metrics;

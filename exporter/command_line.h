@@ -18,6 +18,7 @@ struct Settings {
   std::filesystem::path sysfs = "/sys";
   std::filesystem::path procfs = "/proc";
   bool cardinality = false;               // print that and end
+  std::string check_path;                 // ask one that runs for this, and end
   std::filesystem::path web_config_file;  // empty: no TLS and no users
   unsigned max_requests = 40;             // 0: no limit
   bool process_metrics = true;            // of the exporter itself

@@ -9,8 +9,11 @@ add_subdirectory(config)
 add_subdirectory(confine)
 
 find_package(Git QUIET)
-set(NFBPF_REVISION unknown)
-if(GIT_FOUND)
+# Given where there is no repository (an image, a source package).
+if(NOT NFBPF_REVISION)
+  set(NFBPF_REVISION unknown)
+endif()
+if(GIT_FOUND AND NFBPF_REVISION STREQUAL unknown)
   execute_process(COMMAND ${GIT_EXECUTABLE} rev-parse --short=12 HEAD
     WORKING_DIRECTORY ${PROJECT_SOURCE_DIR} OUTPUT_VARIABLE git_revision
     OUTPUT_STRIP_TRAILING_WHITESPACE ERROR_QUIET RESULT_VARIABLE git_failed)
@@ -21,7 +24,7 @@ endif()
 
 find_package(OpenSSL 3.0 REQUIRED)
 # The parts of main that tests want too.
-add_library(nfbpf_command_line STATIC command_line.cpp logging.cpp top.cpp top_client.cpp top_rates.cpp)
+add_library(nfbpf_command_line STATIC command_line.cpp health_check.cpp logging.cpp top.cpp top_client.cpp top_rates.cpp)
 target_link_libraries(nfbpf_command_line
   PUBLIC nfbpf_config nfbpf_http spdlog::spdlog PRIVATE CLI11::CLI11 nlohmann_json::nlohmann_json OpenSSL::SSL OpenSSL::Crypto nfbpf_flags)
 target_include_directories(nfbpf_command_line PUBLIC ${PROJECT_SOURCE_DIR}/exporter)

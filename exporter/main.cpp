@@ -31,6 +31,7 @@
 #include "exposition/metrics_page.h"
 #include "exposition/selection.h"
 #include "exposition/traffic_json.h"
+#include "health_check.h"
 #include "http/negotiation.h"
 #include "http/page.h"
 #include "http/query.h"
@@ -391,6 +392,13 @@ Result<void> print_cardinality(const Settings& settings) {
   return {};
 }
 
+Result<void> ask_for_health(const Settings& settings) {
+  const auto access = open_access(settings);
+  if (!access) return tl::unexpected(access.error());
+  return check_health(settings.config.listen_addresses.front(),
+                      *access && (*access)->now()->identity, settings.check_path);
+}
+
 int run(int argc, char** argv) {
   const sigset_t signals = block_signals();
   const auto command = read_command_line(argc, argv, version_text());
@@ -408,6 +416,11 @@ int run(int argc, char** argv) {
   set_up_logging(command->settings->config.log_level, command->settings->config.log_format);
   if (command->settings->cardinality) {
     const auto ok = print_cardinality(*command->settings);
+    if (!ok) std::fprintf(stderr, "nfbpf_exporter: %s\n", ok.error().what.c_str());
+    return ok ? 0 : 1;
+  }
+  if (!command->settings->check_path.empty()) {
+    const auto ok = ask_for_health(*command->settings);
     if (!ok) std::fprintf(stderr, "nfbpf_exporter: %s\n", ok.error().what.c_str());
     return ok ? 0 : 1;
   }

@@ -48,6 +48,14 @@ std::string kernel_release() {
   return name.release;
 }
 
+// The word in brackets: none, integrity or confidentiality; empty if securityfs is not mounted.
+std::string lockdown_mode() {
+  const std::string modes = first_line("/sys/kernel/security/lockdown");
+  const std::size_t begin = modes.find('[');
+  if (begin == std::string::npos) return {};
+  return modes.substr(begin + 1, modes.find(']') - begin - 1);
+}
+
 Result<Module> find_module(kmod_ctx* ctx, const ModuleOptions& options) {
   kmod_module* module = nullptr;
   if (options.file) {
@@ -64,7 +72,12 @@ Result<Module> find_module(kmod_ctx* ctx, const ModuleOptions& options) {
   kmod_module_new_from_lookup(ctx, kModuleName, &found);
   const ModuleList list(found);
   if (!list) {
-    return fail("module nfbpf is not installed for kernel " + kernel_release() +
+    const std::string mode = lockdown_mode();
+    const std::string locked =
+        mode.empty() || mode == "none"
+            ? ""
+            : "the kernel is locked down (" + mode + "), takes signed modules only, and ";
+    return fail(locked + "module nfbpf is not installed for kernel " + kernel_release() +
                 ": build kmod/ and give --module FILE, or install it with DKMS");
   }
   return Module(kmod_module_get_module(list.get()));
@@ -101,14 +114,6 @@ bool may_load_modules() {
   __user_cap_data_struct sets[_LINUX_CAPABILITY_U32S_3] = {};
   if (::syscall(SYS_capget, &header, sets) != 0) return false;
   return (sets[CAP_TO_INDEX(CAP_SYS_MODULE)].effective & CAP_TO_MASK(CAP_SYS_MODULE)) != 0;
-}
-
-// The word in brackets: none, integrity or confidentiality; empty if securityfs is not mounted.
-std::string lockdown_mode() {
-  const std::string modes = first_line("/sys/kernel/security/lockdown");
-  const std::size_t begin = modes.find('[');
-  if (begin == std::string::npos) return {};
-  return modes.substr(begin + 1, modes.find(']') - begin - 1);
 }
 
 // The kernel says EPERM for several causes; what it shows elsewhere tells them apart.

@@ -45,9 +45,19 @@ ManifestMap map_of(const json& entry, const std::filesystem::path& run_dir) {
   return map;
 }
 
+// What speaks for the datapath, and against those that were tried before it.
+std::string why(const json& state) {
+  std::string reason = text_or_empty(state, "datapath_reason");
+  if (!state.contains("refused")) return reason;
+  for (const json& refusal : state.at("refused"))
+    reason +=
+        "; not " + text_or_empty(refusal, "datapath") + ": " + text_or_empty(refusal, "reason");
+  return reason;
+}
+
 traffic::Origin origin_of(const json& state, const Manifest& manifest) {
   traffic::Origin origin;
-  origin.datapath = {text_or_empty(state, "datapath"), text_or_empty(state, "datapath_reason")};
+  origin.datapath = {text_or_empty(state, "datapath"), why(state)};
   const json& program = state.at("program");
   origin.program = {text_or_empty(program, "name"), text_or_empty(program, "id"),
                     text_or_empty(program, "tag"), text_or_empty(program, "object"),
@@ -113,6 +123,15 @@ ManifestResult read_manifest(const std::filesystem::path& run_dir) {
   std::ostringstream text;
   text << file.rdbuf();
   return parse_manifest(text.str(), path.string(), run_dir);
+}
+
+std::optional<bool> last_swap_successful(const std::filesystem::path& run_dir) {
+  std::ifstream file(run_dir / kSwapFile);
+  if (!file) return std::nullopt;
+  const auto json = json::parse(file, nullptr, false);
+  const auto successful = json.is_object() ? json.find("successful") : json.end();
+  if (successful == json.end() || !successful->is_boolean()) return std::nullopt;
+  return successful->get<bool>();
 }
 
 }  // namespace nfbpf::reader
