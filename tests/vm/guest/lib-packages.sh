@@ -60,3 +60,13 @@ assert_flow() { # PACKETS BYTES
 }
 
 send() { ns left nfbpf-traffic udp --to 10.1.0.2 --count "$1"; } # prints packets and bytes
+
+# Counters that are less on a page than on one before. Those of the process itself begin anew with it.
+falls() { # PAGE...
+    awk '/^nfbpf_(source_destination|overflow|filtered|hook)_[a-z_]*_total[{ ]/ {
+        series = $0
+        sub(/ [^ ]*$/, "", series)
+        if (series in last && $NF + 0 < last[series]) print FILENAME ": " series " fell from " last[series] " to " $NF
+        last[series] = $NF + 0
+    }' "$@"
+}
