@@ -29,6 +29,8 @@ struct Choices {
   [[nodiscard]] bool plain() const;
   // Labels of the pair maps that say nothing, because their part was not chosen.
   [[nodiscard]] std::vector<std::string> hidden_labels() const;
+
+  friend bool operator==(const Choices&, const Choices&) = default;
 };
 
 // Source, destination, protocol and direction.

@@ -16,6 +16,7 @@
 #include "loader/object.h"
 #include "loader/run_lock.h"
 #include "loader/series_pins.h"
+#include "loader/sha256.h"
 #include "loader/swap.h"
 #include "loader/tidy_up.h"
 
@@ -65,11 +66,12 @@ Result<void> check_unattached(const AttachOptions& options) {
   return {};
 }
 
-Result<LoadedObject> load(const AttachOptions& options, Entry entry, bool atomic_adds, Undo& undo) {
+Result<LoadedObject> load(const AttachOptions& options, Entry entry, bool atomic_adds, Undo& undo,
+                          const char* program_pin = NFBPF_PIN_PROGRAM) {
   return LoadedObject::load({.file = object_file(options, entry),
                              .entry = entry,
                              .pin_dir = options.pin_dir,
-                             .program_pin = NFBPF_PIN_PROGRAM,
+                             .program_pin = program_pin,
                              .readers = options.readers,
                              .max_pairs = options.max_pairs,
                              .choices = options.choices,
@@ -166,6 +168,7 @@ Result<Manifest> attach_by(const Datapath& datapath, const AttachOptions& option
                   .refused = {},
                   .pin_dir = options.pin_dir,
                   .object = fs::absolute(object_file(options, datapath.entry)),
+                  .object_sha256 = sha256_of(object_file(options, datapath.entry)),
                   .program = *program,
                   .previous = {},
                   .attached_at = since_boot(),
@@ -230,7 +233,23 @@ bool module_is_ours(const DetachOptions& options) {
   return false;
 }
 
+Entry entry_of(std::string_view name) {
+  const auto* datapath = std::ranges::find(kDatapaths, name, &Datapath::name);
+  return datapath == std::end(kDatapaths) ? Entry::kSocket : datapath->entry;
+}
+
 }  // namespace
+
+fs::path object_of(const AttachOptions& options, std::string_view datapath) {
+  return object_file(options, entry_of(datapath));
+}
+
+Result<void> try_load(const AttachOptions& options, std::string_view datapath) {
+  Undo undo;
+  const auto object = load(options, entry_of(datapath), datapath != "kmod", undo, kPinNext);
+  if (!object) return tl::unexpected(object.error());
+  return {};
+}
 
 Result<Manifest> attach(const AttachOptions& options) {
   if (::geteuid() != 0) {

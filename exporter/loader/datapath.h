@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <optional>
 #include <string>
+#include <string_view>
 
 #include "base/result.h"
 #include "loader/manifest.h"
@@ -27,6 +28,13 @@ struct AttachOptions {
 
 // Loads, pins and attaches. All or nothing: after an error nothing of ours is attached or pinned.
 [[nodiscard]] Result<Manifest> attach(const AttachOptions& options);
+
+// The object that a datapath runs with these options. `datapath` is not auto.
+[[nodiscard]] std::filesystem::path object_of(const AttachOptions& options,
+                                              std::string_view datapath);
+
+// Whether the kernel takes that object with the maps that are pinned: loads it and lets it go.
+[[nodiscard]] Result<void> try_load(const AttachOptions& options, std::string_view datapath);
 
 struct DetachOptions {
   std::filesystem::path pin_dir, run_dir;

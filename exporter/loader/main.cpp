@@ -16,6 +16,7 @@
 #include "loader/datapath.h"
 #include "loader/filter.h"
 #include "loader/kernel_module.h"
+#include "loader/renew.h"
 #include "loader/swap.h"
 
 namespace {
@@ -32,6 +33,7 @@ struct Arguments {
   std::string module_file;
   std::filesystem::path swap_file;
   bool drop_members = false;
+  bool renew = false;
   std::filesystem::path rule_file;
   bool json = false;
   std::filesystem::path pin_dir = NFBPF_PIN_DIR_DEFAULT;
@@ -55,9 +57,10 @@ int run_attach(Arguments& arguments) {
     if (!gid) return complain(gid.error());
     options.readers.group = *gid;
   }
-  const auto manifest = attach(options);
+  std::string how = "attached";
+  const auto manifest = arguments.renew ? renew(options, how) : attach(options);
   if (!manifest) return complain(manifest.error());
-  std::printf("attached by %s (%s): program %s, id %u, tag %s\n", manifest->datapath.c_str(),
+  std::printf("%s by %s (%s): program %s, id %u, tag %s\n", how.c_str(), manifest->datapath.c_str(),
               manifest->datapath_reason.c_str(), manifest->program.name.c_str(),
               manifest->program.id, manifest->program.tag.c_str());
   return 0;
@@ -264,6 +267,9 @@ void describe_attach(CLI::App& command, Arguments& arguments) {
   command.add_flag("--count-loopback", options.choices.count_loopback,
                    "count what passes through lo too");
   describe_choices(command, arguments);
+  command.add_flag("--renew", arguments.renew,
+                   "where something is attached, only bring in another program: the way of an "
+                   "upgrade");
   command.add_option("--group", arguments.group, "group that may read the pins, by name or number");
 }
 

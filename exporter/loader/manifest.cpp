@@ -166,6 +166,7 @@ nlohmann::json json_of(const Manifest& manifest) {
                        {"attached_at", manifest.attached_at},
                        {"accountable", manifest.accountable},
                        {"maps", nlohmann::json::array()}};
+  state["program"]["object_sha256"] = manifest.object_sha256;
   if (manifest.previous) {
     state["previous"] = json_of(manifest.previous->program, manifest.previous->object);
   }
@@ -225,6 +226,7 @@ Result<Manifest> read_manifest(const fs::path& run_dir) {
     manifest.datapath_reason = state.at("datapath_reason");
     manifest.pin_dir = state.at("pin_dir").get<std::string>();
     manifest.object = state.at("program").at("object").get<std::string>();
+    manifest.object_sha256 = state.at("program").value("object_sha256", "");
     manifest.program = program_of(state.at("program"));
     auto choices = choices_of(state.at("choices"));
     if (!choices) return tl::unexpected(choices.error());

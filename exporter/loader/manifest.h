@@ -32,6 +32,7 @@ struct Manifest {
   std::vector<Refusal> refused;
   std::filesystem::path pin_dir;
   std::filesystem::path object;
+  std::string object_sha256 = {};  // as it was when it was loaded; empty: not known
   ProgramInfo program;
   std::optional<PreviousProgram> previous;  // kept for a rollback
   double attached_at = 0;  // seconds since the machine started; a swap is no attach

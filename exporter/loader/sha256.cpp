@@ -4,6 +4,8 @@
 #include <openssl/sha.h>
 
 #include <array>
+#include <fstream>
+#include <iterator>
 
 namespace nfbpf::loader {
 
@@ -16,6 +18,13 @@ std::string sha256_hex(std::span<const std::byte> bytes) {
     hex += "0123456789abcdef"[byte & 0xf];
   }
   return hex;
+}
+
+std::string sha256_of(const std::filesystem::path& file) {
+  std::ifstream stream(file, std::ios::binary);
+  if (!stream) return {};
+  const std::string content(std::istreambuf_iterator<char>(stream), {});
+  return sha256_hex(std::as_bytes(std::span(content)));
 }
 
 }  // namespace nfbpf::loader

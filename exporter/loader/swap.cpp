@@ -19,6 +19,7 @@
 #include "loader/object.h"
 #include "loader/run_lock.h"
 #include "loader/series_pins.h"
+#include "loader/sha256.h"
 #include "loader/tidy_up.h"
 #include "loader/undo.h"
 
@@ -151,6 +152,7 @@ Result<Manifest> swap(const SwapOptions& options) {
   if (moved.empty()) after.previous = PreviousProgram{before->program, before->object};
   after.program = *program;
   after.object = fs::absolute(options.file);
+  after.object_sha256 = sha256_of(options.file);
   after.accountable = before->accountable && is_built_in(options.file);
   after.maps = all_maps(object->maps(), before->maps);
   if (object->has_buffers()) {
@@ -198,6 +200,7 @@ Result<Manifest> rollback(const SwapOptions& options) {
   manifest->previous = PreviousProgram{manifest->program, manifest->object};
   manifest->program = now.program;
   manifest->object = now.object;
+  manifest->object_sha256.clear();
   manifest->accountable = manifest->accountable && is_built_in(now.object);
   mark_buffers(*manifest);
   if (auto ok = write_manifest(*manifest, options.run_dir, readers_of(*manifest), undo); !ok) {

@@ -8,7 +8,7 @@ dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT
 for unit in nfbpf.service nfbpf-exporter.service; do
     # What they start need not be installed here.
-    sed -E 's,/usr/bin/nfbpf(_exporter|-load),/bin/true,' "$repo/deploy/systemd/$unit" >"$dir/$unit"
+    sed -E 's,/usr/s?bin/nfbpf(_exporter|-load),/bin/true,' "$repo/deploy/systemd/$unit" >"$dir/$unit"
 done
 for unit in nfbpf.service nfbpf-exporter.service; do
     complaints=$(systemd-analyze verify --man=no "$dir/$unit" 2>&1 | grep -F "$unit" || true)

@@ -1,98 +1,118 @@
-# shellcheck shell=bash
-# For the tests beside it and tests/vm/kube: base images, builds, a kubectl. Run by bash under
-# `set -euo pipefail`, with $repo set.
-: "${repo:?}"
-# shellcheck source=scripts/lib.sh
-. "$repo/scripts/lib.sh"
+# shellcheck shell=bash disable=SC2154 # repo is the caller's
+# For tests of the Debian packages, which have read scripts/lib.sh and set `repo`.
 
-store=$(cache_dir)/images
-containers() { buildah --root "$store/containers" --runroot /run/nfbpf-test-containers "$@"; }
+suite=bookworm
 
-# One at a time: builds share what is stored.
-lock_images() {
-    mkdir -p "$store"
-    exec {images_lock}>"$store/lock"
-    flock -n $images_lock || { log "waiting for another run that builds images"; flock $images_lock; }
+# The version of this tree, and one after it.
+this_version() { sed -n 's/^project.* VERSION \([0-9.]*\).*/\1/p' "$repo/CMakeLists.txt"; }
+next_version() { local v; v=$(this_version); echo "${v%.*}.$((${v##*.} + 1))"; }
+
+packages_dir=$repo/build/packages
+
+# Sets old_debs and new_debs to the paths of exporter and module package, in that order.
+name_versions() {
+    local old new
+    old=$(this_version) new=$(next_version)
+    # shellcheck disable=SC2034 # for the tests
+    old_debs=("$packages_dir"/nfbpf-{exporter_"$old"_amd64,dkms_"$old"_all}.deb) \
+        new_debs=("$packages_dir"/nfbpf-{exporter_"$new"_amd64,dkms_"$new"_all}.deb)
 }
 
-suite_sources() { # SUITE
+build_versions() {
+    local version
+    rm -rf "$packages_dir"
+    for version in "$(this_version)" "$(next_version)"; do
+        DEB_BUILD_OPTIONS=noautodbgsym "$repo/scripts/package" --version "$version" "$packages_dir"
+    done
+    name_versions
+}
+
+# Those that tests/packaging/packages has built of this tree, or new ones.
+built_versions() {
+    local deb
+    name_versions
+    for deb in "${old_debs[@]}" "${new_debs[@]}"; do
+        # shellcheck disable=SC2016 # the inner shell expands
+        if [ ! -e "$deb" ] || [ -n "$(cd "$repo" && git ls-files -z kmod bpf exporter cmake deploy config CMakeLists.txt scripts/package |
+            xargs -0 sh -c 'find "$@" -newer "$0" -print -quit' "$deb")" ]; then
+            build_versions >&2
+            return
+        fi
+    done
+}
+
+# Names alone, the first of each set of alternatives.
+depends_of() { # DEB...
+    local deb
+    for deb in "$@"; do
+        dpkg-deb -f "$deb" Depends
+    done | tr ',' '\n' | sed 's/^ *//; s/[ |(].*//' | sort -u
+}
+
+debian_sources() {
     local keyring=/usr/share/keyrings/debian-archive-keyring.gpg
-    printf 'deb [signed-by=%s] %s %s main\n' "$keyring" "$(mirror_uri debian)" "$1" \
-        "$keyring" "$(mirror_uri debian-security)" "$1-security"
+    printf 'deb [signed-by=%s] %s %s main\n' "$keyring" "$(mirror_uri debian)" "$suite" \
+        "$keyring" "$(mirror_uri debian-security)" "$suite-security"
 }
 
-# mmdebstrap with what every use of it here wants.
-debian() { # SUITE TARGET OPTION...
-    local suite=$1 target=$2
+# A Debian that boots, with what our packages depend on; nothing of ours.
+make_debian() { # ROOT PACKAGE...
+    local root=$1
+    shift
+    debian_sources | mmdebstrap --quiet --mode=root --variant=essential --architectures=amd64 \
+        --include="$(IFS=,; echo "$*")" --dpkgopt=force-unsafe-io \
+        --aptopt='Acquire::Check-Valid-Until "false"' --dpkgopt='path-exclude=/usr/share/doc/*' \
+        --dpkgopt='path-exclude=/usr/share/man/*' --dpkgopt='path-exclude=/usr/share/locale/*' \
+        "$suite" "$root" - >&2 ||
+        die "cannot make a Debian with $*: see above; if the archive has newer headers, run scripts/kernel fetch for both kernels"
+    rm -rf "$root"/var/cache/apt/* "$root"/var/lib/apt/lists/* "$root"/etc/dpkg/dpkg.cfg.d/99mmdebstrap
+    : >"$root/etc/resolv.conf"
+    # Without one systemd takes the boot for the first and asks its questions.
+    echo 00000000000000000000000000000001 >"$root/etc/machine-id"
+}
+
+# The headers of the kernel that is installed later: the package itself, and one that stands for the
+# image on which it depends, as scripts/vm boots it from outside.
+add_later_headers() { # ROOT RELEASE
+    local root=$1 package=linux-headers-$2 image=linux-image-$2 stub
+    stub=$(mktemp -d)
+    mkdir -p "$root/var/later"
+    (cd "$root/var/later" && apt-get -qq -o APT::Sandbox::User=root download "$package" >&2) ||
+        die "cannot fetch $package: see apt's message above"
+    mkdir -p "$stub/DEBIAN"
+    printf 'Package: %s\nVersion: %s\nArchitecture: amd64\nMaintainer: nobody <nobody@localhost>\nDescription: stands for the kernel that the test boots\n' \
+        "$image" "$(dpkg-deb -f "$root/var/later/$package"_*.deb Version)" >"$stub/DEBIAN/control"
+    dpkg-deb -b "$stub" "$root/var/later/$image.deb" >/dev/null
+    rm -rf "$stub"
+}
+
+# Prints a folder with that Debian; made once for each set of packages, some minutes, 1 GB.
+debian_root() { # RELEASE LATER DEB...; kernel releases: headers now, headers to be installed later
+    local release=$1 later=$2 store dir new packages
     shift 2
-    suite_sources "$suite" | mmdebstrap --quiet --mode=root --architectures=amd64 --dpkgopt=force-unsafe-io \
-        --aptopt='Acquire::Check-Valid-Until "false"' --dpkgopt='path-exclude=/usr/share/man/*' \
-        --dpkgopt='path-exclude=/usr/share/locale/*' "$@" "$suite" "$target" - >&2 ||
-        die "cannot make a Debian $suite: see mmdebstrap's message above; is the package mirror reachable?"
-}
-
-# What docker.io has under this name cannot be fetched here; made of the same packages, once a week.
-base_image() { # SUITE
-    local suite=$1 name=docker.io/library/debian:$1 container tree
-    [ -z "$(find "$store/base-$suite" -mtime -7 2>/dev/null)" ] ||
-        ! containers inspect --type image "$name" >/dev/null 2>&1 || return 0
-    log "making the base image $name"
-    tree=$(mktemp -d -p "$store" .base.XXXXXX)
-    debian "$suite" "$tree/root.tar" --variant=minbase --include=ca-certificates
-    container=$(containers from scratch)
-    containers add --quiet "$container" "$tree/root.tar" / >/dev/null
-    containers config --cmd bash "$container"
-    containers commit --quiet --rm "$container" "$name" >/dev/null
-    rm -rf "$tree"
-    touch "$store/base-$suite"
-}
-
-# localhost/nfbpf-exporter and localhost/nfbpf-init, as the Dockerfile says. chroot isolation: the
-# builder needs no runtime, and only this machine's own network. No REVISION, or each commit would
-# compile anew. NFBPF_KEEP_IMAGES=yes takes those of the last build, for who works on what comes after.
-build_images() { # TAG
-    local target
-    apt_install buildah mmdebstrap debian-archive-keyring
-    lock_images
-    [ "${NFBPF_KEEP_IMAGES:-}" != yes ] || return 0
-    mkdir -p "$store/cache"
-    base_image bookworm
-    base_image trixie
-    for target in exporter init; do
-        log "building the image nfbpf-$target"
-        containers build --quiet --layers --isolation chroot --format docker --target "$target" \
-            --volume "$store/cache:/root/.cache" --build-arg COMPILER_LAUNCHER=ccache \
-            --tag "localhost/nfbpf-$target:$1" "$repo" >&2 ||
-            die "the image nfbpf-$target cannot be built: see above"
-    done
-}
-
-image_archive() { # IMAGE FILE, as `podman load` takes it
-    rm -f "$2"
-    containers push --quiet "$1" "docker-archive:$2:$1" >&2
-}
-
-# Debian 12's own kustomize is of 2019 and knows no patches: a newer one from the next release.
-kubectl_path() {
-    local dir=$store/kubectl
-    if [ ! -x "$dir/usr/bin/kubectl" ]; then
-        apt_install mmdebstrap debian-archive-keyring
-        mkdir -p "$store"
-        rm -rf "$dir" "$dir.new"
-        debian trixie "$dir.new" --variant=extract --include=kubernetes-client
-        mv "$dir.new" "$dir"
+    store=$(cache_dir)/packages
+    mapfile -t packages < <(depends_of "$@"; printf '%s\n' apt systemd-sysv kmod gcc make iproute2 curl jq \
+        iputils-ping man-db "linux-headers-$release" "linux-headers-${later%-cloud-amd64}-common" \
+        "linux-kbuild-${later%-cloud-amd64}" linux-base)
+    dir=$store/$({ declare -f make_debian add_later_headers; printf '%s\n' "${packages[@]}" "$later"; } | sha256sum | cut -c1-12)
+    mkdir -p "$store"
+    exec {lock}>"$store/lock"
+    flock $lock
+    if [ ! -d "$dir" ]; then
+        log "making a Debian with systemd, dkms and the headers of $release and $later"
+        new=$(mktemp -d -p "$store" .new.XXXXXX)
+        make_debian "$new/root" "${packages[@]}"
+        add_later_headers "$new/root" "$later"
+        mv -T "$new" "$dir"
     fi
-    printf '%s\n' "$dir/usr/bin/kubectl"
+    touch "$dir"
+    find "$store" -mindepth 1 -maxdepth 1 -type d -mmin +1440 -exec rm -rf --one-file-system {} +
+    exec {lock}>&-
+    printf '%s\n' "$dir/root"
 }
 
-# Every folder of deploy/kubernetes that an operator applies, as FOLDER/NAME.yaml. A warning is an error.
-kustomize_all() { # FOLDER
-    local kubectl name
-    kubectl=$(kubectl_path)
-    for name in base overlays/kmod overlays/netfilter-link overlays/prometheus-operator uninstall; do
-        "$kubectl" kustomize "$repo/deploy/kubernetes/$name" >"$1/${name##*/}.yaml" 2>"$1/words" ||
-            die "kubectl kustomize deploy/kubernetes/$name: $(cat "$1/words")"
-        [ ! -s "$1/words" ] || die "kubectl kustomize deploy/kubernetes/$name warns: $(cat "$1/words")"
-    done
-    rm "$1/words"
+debian_of_tests() { # prints debian_root for the kernels of these tests and the packages of old_debs
+    apt_install mmdebstrap e2fsprogs debian-archive-keyring
+    debian_root "$(cat "$("$repo/scripts/kernel" path 6.1)/release")" \
+        "$(cat "$("$repo/scripts/kernel" path 6.12)/release")" "${old_debs[@]}"
 }
