@@ -28,12 +28,14 @@ constexpr std::string_view kNames[] = {
     "nfbpf_config_last_reload_success_timestamp_seconds",
     "nfbpf_config_last_reload_successful",
     "nfbpf_datapath_info",
+    "nfbpf_flowtables",
     "nfbpf_map_capacity",
     "nfbpf_map_drained_rows_total",
     "nfbpf_map_drains_total",
     "nfbpf_map_entries",
     "nfbpf_maps_skipped",
     "nfbpf_program_info",
+    "nfbpf_program_last_swap_successful",
     "nfbpf_program_load_time_seconds",
     "nfbpf_sampling_packets",
     "nfbpf_sandbox_info",
@@ -141,7 +143,7 @@ void add_series(FromSnapshot& out, const traffic::Snapshot& snapshot) {
 
 void add_origin(FromSnapshot& out, const traffic::Snapshot& snapshot) {
   if (!snapshot.origin) return;
-  const auto& [datapath, program, loaded_at, attached_at, accountable, sample_every] =
+  const auto& [datapath, program, loaded_at, attached_at, accountable, sample_every, last_swap] =
       *snapshot.origin;
   out.gauge("nfbpf_datapath_info", "How packets reach the program, and why it is that way.",
             {{{{"datapath", datapath.name}, {"reason", datapath.reason}}, 1}});
@@ -158,6 +160,11 @@ void add_origin(FromSnapshot& out, const traffic::Snapshot& snapshot) {
             "Whether nfbpf_unaccounted_packets can be told: the module runs the built-in program, "
             "whose maps began with it, on every packet.",
             {{{}, accountable ? 1.0 : 0.0}});
+  if (last_swap)
+    out.gauge("nfbpf_program_last_swap_successful",
+              "Whether the last swap of programs since the attach was taken; 0: the program of "
+              "before runs on.",
+              {{{}, *last_swap ? 1.0 : 0.0}});
   if (snapshot.blind_seconds)
     out.counter("nfbpf_blind_seconds_total",
                 "Time during which nothing was counted, because the module or the links were gone, "
@@ -167,6 +174,15 @@ void add_origin(FromSnapshot& out, const traffic::Snapshot& snapshot) {
   out.gauge("nfbpf_sampling_packets",
             "One packet in this many is counted, by chance, as if it were all of them; 1: each is.",
             {{{}, static_cast<double>(sample_every)}});
+}
+
+// What passes the hooks by is in no counter: all that can be said is that it may be so.
+void add_flowtables(FromSnapshot& out, const traffic::Snapshot& snapshot) {
+  if (!snapshot.flowtables) return;
+  out.gauge("nfbpf_flowtables",
+            "Flowtables of nftables: packets of a flow that is in one pass the hooks by, and no "
+            "counter has them.",
+            {{{}, static_cast<double>(*snapshot.flowtables)}});
 }
 
 void add_unaccounted(FromSnapshot& out, const traffic::Snapshot& snapshot) {
@@ -338,6 +354,7 @@ std::vector<SelfMetrics::Rendered> SelfMetrics::render(
   add_maps(fresh, snapshot, snapshot.skipped.size() + rejected.size());
   add_series(fresh, snapshot);
   add_origin(fresh, snapshot);
+  add_flowtables(fresh, snapshot);
   add_unaccounted(fresh, snapshot);
   if (web_) add_web(fresh, web_());
   auto families = registered_->collect(snapshot);

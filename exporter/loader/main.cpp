@@ -146,7 +146,8 @@ class SignalsWait {
   sigset_t before_{};
 };
 
-void print_json(const Result<Manifest>& manifest, bool attached, bool loaded) {
+void print_json(const Arguments& arguments, const Result<Manifest>& manifest, bool attached,
+                bool loaded) {
   nlohmann::json json{{"attached", attached}, {"module_loaded", loaded}};
   if (manifest) {
     json["datapath"] = manifest->datapath;
@@ -154,6 +155,9 @@ void print_json(const Result<Manifest>& manifest, bool attached, bool loaded) {
                        {"id", manifest->program.id},
                        {"tag", manifest->program.tag},
                        {"object", manifest->object.string()}};
+    if (const auto swap = read_last_swap(arguments.run_dir)) {
+      json["last_swap"] = {{"successful", swap->successful}, {"error", swap->error}};
+    }
     json["refused"] = nlohmann::json::array();
     for (const Refusal& refusal : manifest->refused) {
       json["refused"].push_back({{"datapath", refusal.datapath}, {"reason", refusal.reason}});
@@ -172,7 +176,7 @@ int run_status(const Arguments& arguments) {
   const bool loaded = module_is_loaded();
   const bool attached = manifest && (manifest->datapath != "kmod" || loaded);
   if (arguments.json) {
-    print_json(manifest, attached, loaded);
+    print_json(arguments, manifest, attached, loaded);
     return attached ? 0 : 3;
   }
   if (!manifest) {
@@ -197,6 +201,9 @@ int run_status(const Arguments& arguments) {
     std::printf("previous  %s, id %u, tag %s, from %s\n", manifest->previous->program.name.c_str(),
                 manifest->previous->program.id, manifest->previous->program.tag.c_str(),
                 manifest->previous->object.c_str());
+  }
+  if (const auto swap = read_last_swap(arguments.run_dir); swap && !swap->successful) {
+    std::printf("last swap was refused: %s\n", swap->error.c_str());
   }
   for (const PinnedMap& map : manifest->maps) {
     std::printf("map       %s at %s, %u entries at most\n", map.name.c_str(), map.pin.c_str(),

@@ -23,6 +23,7 @@ namespace {
 
 constexpr const char* kStateFile = "state.json";
 constexpr const char* kBtfDir = "btf";
+constexpr const char* kSwapFile = "last_swap.json";
 
 Result<std::vector<std::byte>> raw_btf(const PinnedMap& map) {
   if (map.btf_id == 0) return std::vector<std::byte>{};
@@ -90,7 +91,7 @@ Result<void> check_run_dir(const fs::path& dir) {
   std::error_code ec;
   for (fs::directory_iterator file(dir, ec), end; !ec && file != end; file.increment(ec)) {
     const std::string name = file->path().filename();
-    if (name.starts_with(kStateFile) || name == kBtfDir) continue;
+    if (name.starts_with(kStateFile) || name.starts_with(kSwapFile) || name == kBtfDir) continue;
     return fail("run directory " + dir.string() + " holds \"" + name +
                 "\", which is not ours: give a folder of our own with --run-dir "
                 "(default " NFBPF_RUN_DIR_DEFAULT ")");
@@ -249,10 +250,35 @@ Result<Manifest> read_manifest(const fs::path& run_dir) {
   }
 }
 
+void note_swap(const LastSwap& swap, const fs::path& run_dir, const Readers& readers) {
+  const std::chrono::duration<double> now = std::chrono::system_clock::now().time_since_epoch();
+  const nlohmann::json json{
+      {"successful", swap.successful}, {"error", swap.error}, {"at", now.count()}};
+  // What the verifier says may hold any byte.
+  const std::string text = json.dump(2, ' ', false, nlohmann::json::error_handler_t::replace);
+  if (auto ok = replace_file(run_dir / kSwapFile, text + "\n", readers); !ok) {
+    spdlog::warn("how this swap went is not noted: {}", ok.error().what);
+  }
+}
+
+std::optional<LastSwap> read_last_swap(const fs::path& run_dir) {
+  const auto text = content_of(run_dir / kSwapFile);
+  if (!text) return std::nullopt;
+  const auto json = nlohmann::json::parse(*text, nullptr, false);
+  if (!json.is_object()) return std::nullopt;
+  try {
+    return LastSwap{json.at("successful"), json.at("error")};
+  } catch (const nlohmann::json::exception&) {
+    return std::nullopt;
+  }
+}
+
 void remove_manifest(const fs::path& run_dir) {
   std::error_code ec;
-  ::unlink((run_dir / kStateFile).c_str());
-  ::unlink((run_dir / (std::string(kStateFile) + ".part")).c_str());  // of one that was killed
+  for (const std::string file : {kStateFile, kSwapFile}) {
+    ::unlink((run_dir / file).c_str());
+    ::unlink((run_dir / (file + ".part")).c_str());  // of one that was killed
+  }
   for (fs::directory_iterator file(run_dir / kBtfDir, ec), end; !ec && file != end;
        file.increment(ec)) {
     const std::string name = file->path().filename();

@@ -52,6 +52,20 @@ struct Manifest {
 // No manifest is an error with code ENOENT.
 [[nodiscard]] Result<Manifest> read_manifest(const std::filesystem::path& run_dir);
 
+// How the last swap or rollback since the attach went: run_dir/last_swap.json. Not in the manifest,
+// because a swap that was refused leaves that as it was, and a reader opens all anew when it
+// changes.
+struct LastSwap {
+  bool successful = false;
+  std::string error;  // what nfbpf-load said; empty when successful
+};
+
+// That it cannot be written is said in the log: the swap is what it is without.
+void note_swap(const LastSwap& swap, const std::filesystem::path& run_dir, const Readers& readers);
+
+// Nothing: there was none.
+[[nodiscard]] std::optional<LastSwap> read_last_swap(const std::filesystem::path& run_dir);
+
 // Removes what write_manifest makes, and the folders if nothing else is in them.
 void remove_manifest(const std::filesystem::path& run_dir);
 

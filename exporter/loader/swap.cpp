@@ -121,21 +121,15 @@ void mark_buffers(Manifest& manifest) {
   }
 }
 
-}  // namespace
-
-Result<Manifest> swap(const SwapOptions& options) {
-  const auto lock = RunLock::take(options.run_dir);
-  if (!lock) return tl::unexpected(lock.error());
-  auto before = attached_by_module(options);
-  if (!before) return before;
+Result<Manifest> swap_program(const SwapOptions& options, const Manifest& before) {
   Undo undo;
   auto object = LoadedObject::load({.file = options.file,
                                     .entry = Entry::kSocket,
                                     .pin_dir = options.pin_dir,
                                     .program_pin = kPinNext,
-                                    .readers = readers_of(*before),
+                                    .readers = readers_of(before),
                                     .max_pairs = {},
-                                    .choices = before->choices,
+                                    .choices = before.choices,
                                     .strict = false,
                                     .may_move_rows = true,
                                     .may_drop_members = options.drop_members},
@@ -147,14 +141,14 @@ Result<Manifest> swap(const SwapOptions& options) {
   if (auto ok = object->move_rows(undo); !ok) return tl::unexpected(ok.error());
   const std::vector<std::string> moved = object->moved_maps();
 
-  Manifest after = *before;
+  Manifest after = before;
   after.previous.reset();
-  if (moved.empty()) after.previous = PreviousProgram{before->program, before->object};
+  if (moved.empty()) after.previous = PreviousProgram{before.program, before.object};
   after.program = *program;
   after.object = fs::absolute(options.file);
   after.object_sha256 = sha256_of(options.file);
-  after.accountable = before->accountable && is_built_in(options.file);
-  after.maps = all_maps(object->maps(), before->maps);
+  after.accountable = before.accountable && is_built_in(options.file);
+  after.maps = all_maps(object->maps(), before.maps);
   if (object->has_buffers()) {
     auto ok = make_series_pins(options.pin_dir, {}, readers_of(after), undo);
     if (!ok) return tl::unexpected(ok.error());
@@ -183,31 +177,50 @@ Result<Manifest> swap(const SwapOptions& options) {
   return after;
 }
 
-Result<Manifest> rollback(const SwapOptions& options) {
-  const auto lock = RunLock::take(options.run_dir);
-  if (!lock) return tl::unexpected(lock.error());
-  auto manifest = attached_by_module(options);
-  if (!manifest) return manifest;
+Result<Manifest> take_previous(const SwapOptions& options, Manifest manifest) {
   const fs::path previous = options.pin_dir / kPrevious;
-  if (::access(previous.c_str(), F_OK) != 0 || !manifest->previous) {
+  if (::access(previous.c_str(), F_OK) != 0 || !manifest.previous) {
     return fail("no program is kept at " + previous.string() +
                 ": there was no swap since the attach, or it moved rows to another layout; then "
                 "nfbpf-load swap --drop-members goes back");
   }
   Undo undo;
   if (auto ok = change_to(options.pin_dir, kPrevious, undo); !ok) return tl::unexpected(ok.error());
-  const PreviousProgram now = *manifest->previous;
-  manifest->previous = PreviousProgram{manifest->program, manifest->object};
-  manifest->program = now.program;
-  manifest->object = now.object;
-  manifest->object_sha256.clear();
-  manifest->accountable = manifest->accountable && is_built_in(now.object);
-  mark_buffers(*manifest);
-  if (auto ok = write_manifest(*manifest, options.run_dir, readers_of(*manifest), undo); !ok) {
+  const PreviousProgram now = *manifest.previous;
+  manifest.previous = PreviousProgram{manifest.program, manifest.object};
+  manifest.program = now.program;
+  manifest.object = now.object;
+  manifest.object_sha256.clear();
+  manifest.accountable = manifest.accountable && is_built_in(now.object);
+  mark_buffers(manifest);
+  if (auto ok = write_manifest(manifest, options.run_dir, readers_of(manifest), undo); !ok) {
     return tl::unexpected(ok.error());
   }
   undo.keep();
   return manifest;
+}
+
+// One at a time, and how it went is noted where there was a program to replace.
+template <typename Change>
+Result<Manifest> changed(const SwapOptions& options, Change change) {
+  const auto lock = RunLock::take(options.run_dir);
+  if (!lock) return tl::unexpected(lock.error());
+  auto before = attached_by_module(options);
+  if (!before) return before;
+  auto after = change(options, *before);
+  note_swap({after.has_value(), after ? "" : after.error().what}, options.run_dir,
+            readers_of(*before));
+  return after;
+}
+
+}  // namespace
+
+Result<Manifest> swap(const SwapOptions& options) {
+  return changed(options, swap_program);
+}
+
+Result<Manifest> rollback(const SwapOptions& options) {
+  return changed(options, take_previous);
 }
 
 }  // namespace nfbpf::loader

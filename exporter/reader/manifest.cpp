@@ -125,4 +125,13 @@ ManifestResult read_manifest(const std::filesystem::path& run_dir) {
   return parse_manifest(text.str(), path.string(), run_dir);
 }
 
+std::optional<bool> last_swap_successful(const std::filesystem::path& run_dir) {
+  std::ifstream file(run_dir / kSwapFile);
+  if (!file) return std::nullopt;
+  const auto json = json::parse(file, nullptr, false);
+  const auto successful = json.is_object() ? json.find("successful") : json.end();
+  if (successful == json.end() || !successful->is_boolean()) return std::nullopt;
+  return successful->get<bool>();
+}
+
 }  // namespace nfbpf::reader

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -40,10 +41,15 @@ struct Manifest {
 };
 
 inline constexpr const char* kManifestFile = "state.json";
+inline constexpr const char* kSwapFile = "last_swap.json";
 
 // The class says what a caller may hope for: not loaded yet, unreadable, or another ABI.
 using ManifestResult = tl::expected<Manifest, traffic::Failure>;
 [[nodiscard]] ManifestResult read_manifest(const std::filesystem::path& run_dir);
+
+// Whether the last swap of programs was taken, as nfbpf-load noted it beside the manifest. Nothing:
+// there was none since the attach.
+[[nodiscard]] std::optional<bool> last_swap_successful(const std::filesystem::path& run_dir);
 
 // The parsing alone; `name` is for messages, `run_dir` is what relative paths are relative to.
 [[nodiscard]] ManifestResult parse_manifest(const std::string& text, const std::string& name,

@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "base/boot_time.h"
+#include "reader/flowtables.h"
 #include "reader/grouped_source.h"
 #include "reader/hook_totals.h"
 #include "reader/module_version.h"
@@ -68,6 +69,7 @@ std::shared_ptr<const traffic::Snapshot> Reader::take() {
     snapshot->unaccounted = traffic::unaccounted(*totals, snapshot->tables);
   if (!other_pins_.none())
     snapshot->collections.push_back(timed(kPinsCollector, [&] { return collect_pins(*snapshot); }));
+  snapshot->flowtables = count_flowtables(paths_.sysfs);
   last_ = snapshot;
   return snapshot;
 }
@@ -238,6 +240,7 @@ Reader::Step Reader::collect_maps(traffic::Snapshot& snapshot,
     return step;
   }
   snapshot.origin = open_->origin;
+  snapshot.origin->last_swap_successful = last_swap_successful(paths_.run_dir);
   // A module that came later than the maps did not meet all that is in them.
   const auto since = hooks_since(paths_.sysfs);
   if (since && snapshot.origin->attached_at > 0 && *since > snapshot.origin->attached_at)

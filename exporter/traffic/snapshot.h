@@ -36,6 +36,8 @@ struct Origin {
   bool accountable = false;
   // One packet in this many was counted, as if it were all of them; 0: the program does not say.
   std::uint64_t sample_every = 0;
+  // Whether the last swap of programs was taken; nothing: there was none since the attach.
+  std::optional<bool> last_swap_successful = {};
 };
 
 // A map that is there and cannot be shown: its layout has no label or counter for a member.
@@ -96,6 +98,8 @@ struct Snapshot {
   std::optional<std::vector<Unaccounted>> unaccounted;
   // For how long nothing was counted since it was first attached; see Continuity.
   std::optional<double> blind_seconds;
+  // nft flowtables of the machine, whose flows pass the hooks by; nothing: see reader/flowtables.h.
+  std::optional<std::uint64_t> flowtables;
   bool counting = true;  // packets reach the program, as far as can be seen
 
   [[nodiscard]] bool complete() const {

@@ -15,7 +15,7 @@ pins=$base-swap run=$work/run-swap
 traffic=$NFBPF_OBJECT_DIR/traffic.bpf.o
 
 id_of() { bpftool -j prog show pinned "$pins/$1" | jq .id; }
-state() { find "$pins" "$run" | sort; for pin in "$@"; do id_of "$pin"; done; cat "$run/state.json"; }
+state() { find "$pins" "$run" ! -name last_swap.json | sort; for pin in "$@"; do id_of "$pin"; done; cat "$run/state.json"; }
 unchanged() { # WHAT BEFORE AFTER
     [ "$2" = "$3" ] || fail "$1: changed: $(diff <(echo "$2") <(echo "$3"))"
     echo "   $1: as before"
@@ -69,9 +69,13 @@ unchanged "the module refuses" "$before" "$(state program)"
 rmdir $module/parameters/bpf_path
 load_module "$pins/program"
 
+assert_eq "noted" false "$(jq .successful "$run/last_swap.json")"
+grep -q 'last swap was refused: .*parameters/bpf_path' <<<"$(load swap status)" || fail "status does not tell: $(load swap status)"
+
 step "swap, rollback, and a rollback that fails"
 old=$(id_of program)
 load swap swap "$traffic"
+assert_eq "noted" true "$(load swap status --json | jq .last_swap.successful)"
 new=$(id_of program)
 assert_eq "kept" "$old" "$(id_of program_previous)"
 assert_eq "manifest" "$new $old" "$(jq -r '"\(.program.id) \(.previous.id)"' "$run/state.json")"

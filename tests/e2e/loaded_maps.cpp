@@ -104,6 +104,7 @@ void write_manifest(const fs::path& run_dir, const fs::path& pin_dir, const json
       {"maps", maps}};
   std::ofstream(run_dir / "state.json.new") << state;
   fs::rename(run_dir / "state.json.new", run_dir / "state.json");
+  std::ofstream(run_dir / "last_swap.json") << R"({"successful": true, "error": ""})";
 }
 
 void grow(int fd, const void* key, double per_second) {
@@ -167,5 +168,6 @@ int main(int argc, char** argv) {
   grow(v4, &growing, std::atof(argv[3]));
   for (const json& map : maps) fs::remove(map.at("pin").get<std::string>(), code);
   fs::remove(run_dir / "state.json", code);
+  fs::remove(run_dir / "last_swap.json", code);
   return 0;
 }

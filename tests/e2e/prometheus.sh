@@ -5,6 +5,7 @@
 #   . scripts/lib.sh; . tests/e2e/prometheus.sh
 #   prometheus_start http://127.0.0.1:9987/metrics     # one or more; scrapes each second
 #   prometheus_start --config FILE                     # with a configuration of one's own
+#   prometheus_history=FILE                            # before: OpenMetrics with times, to begin with
 #   assert_up http://127.0.0.1:9987/metrics
 #   assert_rate 'nfbpf_source_destination_packets_total{source="192.0.2.1"}' 1000 3   # per second, percent
 #   assert_value 'sum(nfbpf_hook_packets_total)' 1000000
@@ -59,6 +60,9 @@ prometheus_start() { # URL... | --config FILE
     fi
     "$prometheus_bin/promtool" check config "$prometheus_dir/prometheus.yml" >/dev/null ||
         die "promtool refuses $prometheus_dir/prometheus.yml"
+    [ -z "${prometheus_history:-}" ] ||
+        "$prometheus_bin/promtool" tsdb create-blocks-from openmetrics "$prometheus_history" "$prometheus_dir/data" >/dev/null ||
+        die "promtool refuses the history $prometheus_history"
     "$prometheus_bin/prometheus" --config.file="$prometheus_dir/prometheus.yml" \
         --storage.tsdb.path="$prometheus_dir/data" --web.listen-address=127.0.0.1:0 \
         --log.level=info >"$prometheus_dir/log" 2>&1 &

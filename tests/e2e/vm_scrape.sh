@@ -35,7 +35,16 @@ for _ in $(seq 900); do
 done
 grep -E 'attached|Uid|CapEff|NoNewPrivs' "$run/log"
 
-prometheus_start "$url"
+# With the rules, because only the module can say some of what they and the dashboards ask for; but for the
+# groups' intervals, as minutes are too long to wait.
+mkdir "$run/rules"
+cp "$repo"/dashboards/rules/nfbpf.{rules,alerts}.yaml "$run/rules"
+sed -i '/^    interval: [12]m$/d' "$run/rules/nfbpf.rules.yaml"
+{
+    printf 'rule_files: ["%s/rules/*.yaml"]\n' "$run"
+    prometheus_config "$url" | sed 's/scrape_timeout: 1s/&, evaluation_interval: 1s/'
+} >"$run/prometheus.yml"
+prometheus_start --config "$run/prometheus.yml"
 assert_up "$url"
 sleep 12 # a rate over 10 s
 flow='nfbpf_source_destination_packets_total{source="10.0.2.15",destination="10.0.2.2",direction="out",protocol="icmp"}'
@@ -49,7 +58,13 @@ assert_value 'sum(nfbpf_hook_packets_total) > bool 0' 1
 assert_value 'nfbpf_accountable' 1
 assert_value 'max(max_over_time(nfbpf_unaccounted_packets[10m]))' 0
 assert_value 'nfbpf_series_kept' 1
+assert_value 'nfbpf_flowtables' 1
 assert_value 'nfbpf_map_drains_total > bool 1' 1
+python3 "$repo/tests/e2e/dashboards.py" ask --only 'nfbpf_hook_|nfbpf_run_seconds|nfbpf_unaccounted' \
+    "$prometheus_url" "$repo"/dashboards/*.json
+assert_value 'count(ALERTS{alertname=~"NfbpfUnaccounted|NfbpfBlind"}) or vector(0)' 0
+# Every metric of the module's own is in docs/metrics.md; what others show is checked beside them.
+python3 "$repo/tests/e2e/metrics_doc.py" "$repo/docs/metrics.md" --elsewhere '(?!nfbpf_(hook_|unaccounted_|flowtables$))' <(curl -fsS "$url")
 assert_metrics_clean "$url"
 
 kill -TERM "$vm"

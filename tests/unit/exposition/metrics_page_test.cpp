@@ -148,6 +148,8 @@ TEST(MetricsPage, KnowsEachNameOfItsOwn) {
     auto snapshot = failed_snapshot();
     snapshot.tables = good_snapshot().tables;
     snapshot.origin = good_snapshot().origin;
+    snapshot.origin->last_swap_successful = true;
+    snapshot.flowtables = 1;
     snapshot.unaccounted = good_snapshot().unaccounted;
     snapshot.maps = good_snapshot().maps;
     snapshot.families = good_snapshot().families;

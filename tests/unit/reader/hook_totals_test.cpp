@@ -7,6 +7,7 @@
 #include <fstream>
 
 #include "folder.h"
+#include "reader/flowtables.h"
 
 namespace nfbpf::reader {
 namespace {
@@ -54,6 +55,24 @@ TEST(HookTotals, RefusesWhatIsNoNumber) {
   const auto table = read_hook_totals(sysfs.path());
   ASSERT_FALSE(table);
   EXPECT_NE(table.error().what.find("packets: \"-1\" is not a number"), std::string::npos);
+}
+
+TEST(Flowtables, AreReferencesToTheirModules) {
+  const test::Folder sysfs;
+  EXPECT_EQ(count_flowtables(sysfs.path()), std::nullopt);
+  const auto module = [&](const char* name, const char* references) {
+    fs::create_directories(sysfs.path() / "module" / name);
+    std::ofstream(sysfs.path() / "module" / name / "refcnt") << references;
+  };
+  module("nf_flow_table", "1\n");  // of the modules that need it, which says nothing
+  EXPECT_EQ(count_flowtables(sysfs.path()), std::nullopt);
+  module("nf_flow_table_inet", "0\n");
+  EXPECT_EQ(count_flowtables(sysfs.path()), 0U);
+  module("nf_flow_table_inet", "2\n");
+  module("nf_flow_table_ipv6", "1\n");
+  EXPECT_EQ(count_flowtables(sysfs.path()), 3U);
+  module("nf_flow_table_inet", "-1\n");
+  EXPECT_EQ(count_flowtables(sysfs.path()), 1U);
 }
 
 }  // namespace

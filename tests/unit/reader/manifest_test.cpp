@@ -3,6 +3,9 @@
 
 #include <gtest/gtest.h>
 
+#include <filesystem>
+#include <fstream>
+
 namespace nfbpf::reader {
 namespace {
 
@@ -46,6 +49,21 @@ TEST(Manifest, RefusesAnotherAbiByName) {
       manifest.error().error.what,
       "state.json: ABI major 2 was loaded, this exporter reads ABI major 1; load again with the "
       "nfbpf-load of this version");
+}
+
+TEST(Manifest, KnowsHowTheLastSwapWent) {
+  const std::filesystem::path dir = std::filesystem::path(testing::TempDir()) / "last_swap";
+  std::filesystem::create_directories(dir);
+  const auto noted = [&dir](const char* text) {
+    std::ofstream(dir / kSwapFile) << text;
+    return last_swap_successful(dir);
+  };
+  EXPECT_EQ(noted(R"({"successful": false, "error": "verifier", "at": 1.5})"), false);
+  EXPECT_EQ(noted(R"({"successful": true, "error": ""})"), true);
+  for (const char* wrong : {"", "{", "[]", "{}", R"({"successful": 1})"})
+    EXPECT_EQ(noted(wrong), std::nullopt) << wrong;
+  std::filesystem::remove_all(dir);
+  EXPECT_EQ(last_swap_successful(dir), std::nullopt);
 }
 
 TEST(Manifest, SaysThatNothingIsLoaded) {

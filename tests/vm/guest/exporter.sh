@@ -5,7 +5,11 @@
 . "$NFBPF_TESTS/lib.sh"
 
 gid=9987
+# A flowtable, and nothing that would put a flow into it: the exporter says that it is there.
+modprobe nf_flow_table_inet
+nft 'add table inet blind; add flowtable inet blind spot { hook ingress priority 0; devices = { lo }; }'
 nfbpf-load attach --datapath kmod --object-dir "$NFBPF_BPF" --group $gid
+echo 4 >$NFBPF_SYSFS/parameters/sample # there are too few packets here to time one in 1,024
 # Buffers are emptied every few seconds, so that the scrapes see that, too.
 echo 'idle_timeout: 10s' >/tmp/exporter.yaml
 setpriv --reuid 65534 --regid $gid --clear-groups --no-new-privs --bounding-set=-all \
