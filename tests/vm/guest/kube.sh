@@ -19,6 +19,8 @@ disk=/run/node
 # It has no bpffs: somebody has to mount one.
 boot_node() {
     modprobe -a virtio_blk overlay veth
+    # A pod in the node's network has its name, and podman takes no "(none)".
+    echo node >/proc/sys/kernel/hostname
     mkdir -p $disk
     cat >/run/boot-node <<'BOOT'
 set -e
