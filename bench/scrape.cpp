@@ -8,10 +8,15 @@
 //   Exposer
 //                    has it; the map read key by key, or in batches as ours is
 //   go               bench/scrape-go: cilium/ebpf's iterator and client_golang, as ebpf_exporter
+//
+// Packets kept: the rate at which a program counts packets of these pairs on one CPU, while scrapes
+// follow each other on the others, beside its rate without any. Not in the rounds above.
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <prometheus/metric_family.h>
 #include <prometheus/text_serializer.h>
+#include <sched.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -20,6 +25,8 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <array>
+#include <atomic>
+#include <csignal>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -329,11 +336,98 @@ int filled_map(std::uint32_t rows) {
   return map;
 }
 
+// One CPU, or all but that one: for this thread and what it starts.
+constexpr int kNoCpu = -1;
+void stay_on(int cpu, bool on_it) {
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  for (int i = 0; i < static_cast<int>(cpus()); ++i)
+    if ((i == cpu) == on_it) CPU_SET(i, &set);
+  if (::sched_setaffinity(0, sizeof(set), &set) != 0) die("choose a CPU");
+}
+
+// A process that has packets counted on CPU 0 until this goes out of scope.
+class PacketLoad {
+ public:
+  PacketLoad(const std::string& object, int map, std::uint32_t pairs) {
+    void* shared = ::mmap(nullptr, sizeof(std::atomic<std::uint64_t>), PROT_READ | PROT_WRITE,
+                          MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (shared == MAP_FAILED) die("share a counter");
+    counted_ = new (shared) std::atomic<std::uint64_t>(0);
+    child_ = ::fork();
+    if (child_ != 0) return;
+    stay_on(0, true);
+    run(object, map, pairs);
+  }
+  PacketLoad(const PacketLoad&) = delete;
+  PacketLoad& operator=(const PacketLoad&) = delete;
+  ~PacketLoad() {
+    ::kill(child_, SIGKILL);
+    ::waitpid(child_, nullptr, 0);
+    ::munmap(counted_, sizeof(*counted_));
+  }
+
+  // Packets a second while `work` runs, and until a second has passed.
+  double rate(const std::function<void()>& work) const {
+    const double start = wall();
+    const std::uint64_t before = counted_->load();
+    do work();
+    while (wall() - start < 1);
+    return static_cast<double>(counted_->load() - before) / (wall() - start);
+  }
+
+ private:
+  [[noreturn]] void run(const std::string& file, int map, std::uint32_t pairs) {
+    bpf_object* object = bpf_object__open_file(file.c_str(), nullptr);
+    bpf_map* counted = object ? bpf_object__find_map_by_name(object, "bench_pairs") : nullptr;
+    if (counted == nullptr || bpf_map__reuse_fd(counted, map) != 0 || bpf_object__load(object) != 0)
+      die("load " + file);
+    const std::array<std::uint32_t, 2> walk{0, pairs};
+    const std::uint32_t zero = 0;
+    bpf_map* words = bpf_object__find_map_by_name(object, ".data.walk");
+    if (words == nullptr ||
+        bpf_map_update_elem(bpf_map__fd(words), &zero, walk.data(), BPF_ANY) != 0)
+      die("set the pairs");
+    std::array<unsigned char, 64> packet{};
+    constexpr int kRuns = 10'000;
+    LIBBPF_OPTS(bpf_test_run_opts, options, .data_in = packet.data(), .data_size_in = packet.size(),
+                .repeat = kRuns);
+    const int program = bpf_program__fd(bpf_object__next_program(object, nullptr));
+    for (;;) {
+      if (bpf_prog_test_run_opts(program, &options) != 0 || options.retval != 1) die("count");
+      counted_->fetch_add(kRuns);
+    }
+  }
+
+  std::atomic<std::uint64_t>* counted_ = nullptr;
+  pid_t child_ = -1;
+};
+
 struct Way {
   std::string name;
   std::function<Cost()> run;
   std::vector<Cost> costs{};
+  std::vector<double> kept{};  // of the packet rate without scrapes, a share
 };
+
+void measure_kept(std::vector<Way>& ways, const PacketLoad& load, int rounds) {
+  const auto nothing = [] { ::usleep(10'000); };
+  for (int round = 0; round < rounds; ++round) {
+    for (Way& way : ways) {
+      const double alone = load.rate(nothing);
+      way.kept.push_back(load.rate([&] { (void)way.run(); }) / alone);
+    }
+  }
+}
+
+std::string kept_of(const Way& way) {
+  if (way.kept.empty()) return "-";
+  auto kept = way.kept;
+  std::ranges::sort(kept);
+  std::array<char, 32> text{};
+  std::snprintf(text.data(), text.size(), "%.2f, %.2f", kept.front(), kept[kept.size() / 2]);
+  return text.data();
+}
 
 double median(const std::vector<Cost>& costs, const std::function<double(const Cost&)>& of) {
   std::vector<double> values;
@@ -353,12 +447,12 @@ void print(const std::vector<Way>& ways, std::uint32_t rows) {
   std::printf("\n%u pairs, %.0f series\n\n", rows, series);
   std::printf(
       "| way | read | model | render | gzip | all, ns a series: min, median | first byte, ms | "
-      "last byte, ms | peak RSS, MB | page, MB | gzip, MB |\n"
-      "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |\n");
+      "last byte, ms | peak RSS, MB | page, MB | gzip, MB | packets kept: min, median |\n"
+      "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |\n");
   for (const Way& way : ways) {
     const auto& c = way.costs;
     std::printf(
-        "| %s | %.0f | %.0f | %.0f | %.0f | %.0f, %.0f | %.0f | %.0f | %.0f | %.1f | %.1f |\n",
+        "| %s | %.0f | %.0f | %.0f | %.0f | %.0f, %.0f | %.0f | %.0f | %.0f | %.1f | %.1f | %s |\n",
         way.name.c_str(), ns(median(c, [](const Cost& x) { return x.read; })),
         ns(median(c, [](const Cost& x) { return x.model; })),
         ns(median(c, [](const Cost& x) { return x.render; })),
@@ -369,7 +463,7 @@ void print(const std::vector<Way>& ways, std::uint32_t rows) {
         1e3 * median(c, [](const Cost& x) { return x.last_byte; }),
         median(c, [](const Cost& x) { return x.rss_mb; }),
         median(c, [](const Cost& x) { return x.bytes; }) / 1e6,
-        median(c, [](const Cost& x) { return x.packed; }) / 1e6);
+        median(c, [](const Cost& x) { return x.packed; }) / 1e6, kept_of(way).c_str());
   }
   const auto ratio = [&](const Way& peer, const std::function<double(const Cost&)>& of) {
     std::vector<double> each;
@@ -396,11 +490,13 @@ int main(int argc, char** argv) {
   int rounds = 5;
   std::vector<std::uint32_t> sizes{10'000, 100'000, 1'000'000};
   std::string go_program;
+  std::string load_object;
   std::string pin = "/sys/fs/bpf/nfbpf-bench-scrape";
   CLI::App app{"What a scrape costs, ours beside others."};
   app.add_option("--rounds", rounds)->capture_default_str();
   app.add_option("--pairs", sizes)->delimiter(',')->capture_default_str();
   app.add_option("--go", go_program, "bench/scrape-go, built");
+  app.add_option("--load", load_object, "pairs_load.bpf.o: measure the packets kept, too");
   CLI11_PARSE(app, argc, argv);
   for (const std::uint32_t rows : sizes) {
     const int map = filled_map(rows);
@@ -419,6 +515,12 @@ int main(int argc, char** argv) {
       ways.push_back({"Go: client_golang, cilium/ebpf", [&] { return go(go_program, pin); }});
     for (int round = 0; round < rounds; ++round)
       for (Way& way : ways) way.costs.push_back(way.run());
+    if (!load_object.empty() && cpus() > 1) {
+      const PacketLoad load(load_object, map, rows);
+      stay_on(0, false);
+      measure_kept(ways, load, rounds);
+      stay_on(kNoCpu, false);
+    }
     print(ways, rows);
     ::unlink(pin.c_str());
     ::close(map);
