@@ -104,7 +104,7 @@ warm_up() {
     local path
     for path in /metrics /api/v1/traffic; do
         for accept in identity gzip; do
-            curl -kfsSZ --no-progress-meter --parallel-max 30 -H "Accept-Encoding: $accept" -o /dev/null "$url$path?[1-1000]" || fail "warming up: $path"
+            curl -kfsSZ --no-progress-meter --parallel-max 30 -H "Accept-Encoding: $accept" -o /dev/null "$url$path?limit=[1-1000]" || fail "warming up: $path"
         done
     done
 }
