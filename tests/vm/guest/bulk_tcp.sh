@@ -107,12 +107,21 @@ ns right ethtool -K to-router gro on >/dev/null
 for direction in OUT IN; do
     before[$direction]="$(tcp_rows packets $direction 10.1.0.1) $(tcp_rows bytes $direction 10.1.0.1)"
 done
+again_before=$(tcp_mib left RetransSegs)
 stream
+again=$(($(tcp_mib left RetransSegs) - again_before))
 for direction in OUT IN; do
     read -r packets_then bytes_then <<<"${before[$direction]}"
-    counted[$direction]="$(($(tcp_rows packets $direction 10.1.0.1) - packets_then)) packets, $(($(tcp_rows bytes $direction 10.1.0.1) - bytes_then)) bytes"
+    counted[$direction]="$(($(tcp_rows packets $direction 10.1.0.1) - packets_then)) $(($(tcp_rows bytes $direction 10.1.0.1) - bytes_then))"
 done
-assert_eq "data, IN" "${counted[OUT]}" "${counted[IN]}"
+# What a busy machine's queues dropped never came, and was sent again.
+if [ "$again" -gt 0 ] && [ "${counted[OUT]}" != "${counted[IN]}" ]; then
+    lost=$((${counted[OUT]% *} - ${counted[IN]% *}))
+    assert_ge "segments that were lost, of $again that were sent again" 0 $lost
+    assert_ge "segments that were sent again, $lost of them lost" $lost "$again"
+else
+    assert_eq "data, IN, packets and bytes" "${counted[OUT]}" "${counted[IN]}"
+fi
 
 step "module totals = rows + overflow + filtered"
 for member in packets bytes; do
