@@ -24,7 +24,7 @@ constexpr std::size_t kMostSorted = 65'536;
 // Sorts by the key's bytes. The first eight travel with the row number, so that most comparisons
 // touch no other memory.
 std::vector<std::uint32_t> rows_by_key(const Table& table) {
-  if (table.rows() > kMostSorted) {
+  if (table.rows() > kMostSorted || table.layout().key_size == 0) {
     std::vector<std::uint32_t> order(table.rows());
     std::iota(order.begin(), order.end(), 0U);
     return order;
