@@ -179,7 +179,7 @@ void write_ifname(Page& page, const Field& field, std::uint64_t value) {
 
 // The names whose bits are all set, and what no name covers: "syn|ack|0x40".
 void write_flags(Page& page, const Field& field, std::uint64_t value) {
-  std::string_view joint;
+  std::string_view joint = "";
   std::uint64_t rest = value;
   for (const traffic::EnumName& flag : field.names) {
     const bool set = flag.value == 0 ? value == 0 : (rest & flag.value) == flag.value;
