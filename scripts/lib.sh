@@ -73,3 +73,10 @@ mirror_uri() { # debian|debian-security
         die "no Debian archive among apt's sources: add one to /etc/apt/sources.list.d, then run apt-get update"
     printf '%s\n' "$uri"
 }
+
+# A released suite and its security updates, as lines of a sources.list; package debian-archive-keyring.
+debian_sources() { # SUITE
+    local keyring=/usr/share/keyrings/debian-archive-keyring.gpg
+    printf 'deb [signed-by=%s] %s %s main\n' "$keyring" "$(mirror_uri debian)" "$1" \
+        "$keyring" "$(mirror_uri debian-security)" "$1-security"
+}

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "loader/map_layout.h"
 
+#include <bpf/bpf.h>
+
 #include <algorithm>
 #include <cerrno>
 #include <string_view>
@@ -83,6 +85,13 @@ std::optional<std::string> layout_difference(TypeRef was, TypeRef is, const std:
                              {is.types, btf_array(new_type)->type}, where + "[]");
   }
   return std::nullopt;
+}
+
+Result<bpf_map_info> map_info(int fd, const std::string& what) {
+  bpf_map_info info{};
+  __u32 length = sizeof(info);
+  if (bpf_obj_get_info_by_fd(fd, &info, &length) != 0) return fail_errno(errno, what);
+  return info;
 }
 
 Result<Types> types_of_map(const bpf_map_info& info, const std::filesystem::path& pin) {

@@ -26,6 +26,9 @@ struct TypeRef {
 [[nodiscard]] std::optional<std::string> layout_difference(TypeRef was, TypeRef is,
                                                            const std::string& where);
 
+// What the kernel knows of a map; `what` is the error's.
+[[nodiscard]] Result<bpf_map_info> map_info(int fd, const std::string& what);
+
 // The BTF of a pinned map. Nothing where there is none, which is no error: sizes have to do then.
 using Types = std::unique_ptr<btf, decltype(&btf__free)>;
 [[nodiscard]] Result<Types> types_of_map(const bpf_map_info& info,

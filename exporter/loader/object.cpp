@@ -113,13 +113,6 @@ Result<void> check_abi(bpf_object* object, const bpf_program* program, const fs:
               std::to_string(NFBPF_ABI_MAJOR) + ": rebuild it against bpf/abi/nfbpf.h");
 }
 
-Result<bpf_map_info> info_of(int fd, const std::string& what) {
-  bpf_map_info info{};
-  __u32 length = sizeof(info);
-  if (bpf_obj_get_info_by_fd(fd, &info, &length) != 0) return fail_errno(errno, "info of " + what);
-  return info;
-}
-
 Result<void> same_layout(const bpf_map* map, const bpf_map_info& pinned, const fs::path& pin) {
   struct Fact {
     const char* what;
@@ -172,7 +165,7 @@ Result<void> LoadedObject::reuse_pinned(bpf_map* map, const fs::path& pin,
     if (errno == ENOENT) return {};
     return fail_errno(errno, "map pin " + pin.string());
   }
-  auto info = info_of(fd.get(), pin.string());
+  auto info = map_info(fd.get(), "info of " + pin.string());
   if (!info)
     return fail("map pin " + pin.string() + " is not a map: remove it, or give another --pin-dir");
   const btf* wanted = bpf_object__btf(object_.get());
@@ -291,7 +284,7 @@ Result<void> LoadedObject::pin(const ObjectOptions& options, Undo& undo) {
     const bool written = is_buffer(object_.get(), name);
     if (auto ok = (written ? let_write : let_read)(lies_at, options.readers); !ok) return ok;
     if (name == NFBPF_PIN_EPOCH) continue;  // has no rows for a reader
-    auto info = info_of(bpf_map__fd(map), name);
+    auto info = map_info(bpf_map__fd(map), "info of " + name);
     if (!info) return tl::unexpected(info.error());
     maps_.push_back({name,
                      pin,

@@ -10,6 +10,8 @@
 #include <cstring>
 #include <string_view>
 
+#include "loader/map_layout.h"
+
 namespace nfbpf::loader {
 namespace {
 
@@ -105,14 +107,12 @@ Result<RowMover> RowMover::resume(int from, int to, std::vector<ValueMove> moves
   if (!mover) return mover;
   mover->row_.reset(bpf_obj_get(progress.c_str()));
   if (!mover->row_) return fail_errno(errno, mover->what_ + ": " + progress.string());
-  bpf_map_info info{};
-  __u32 length = sizeof(info);
+  const auto info = map_info(mover->row_.get(), mover->what_ + ": " + progress.string());
+  if (!info) return tl::unexpected(info.error());
   const __u32 zero = 0;
-  if (bpf_obj_get_info_by_fd(mover->row_.get(), &info, &length) != 0)
-    return fail_errno(errno, mover->what_ + ": " + progress.string());
-  if (info.value_size != mover->row_value_.size())
+  if (info->value_size != mover->row_value_.size())
     return fail(mover->what_ + ": " + progress.string() + " hands over rows of " +
-                std::to_string(info.value_size) + " bytes, not of " +
+                std::to_string(info->value_size) + " bytes, not of " +
                 std::to_string(mover->row_value_.size()));
   if (bpf_map_lookup_elem(mover->row_.get(), &zero, mover->row_value_.data()) != 0)
     return fail_errno(errno, mover->what_ + ": " + progress.string());
@@ -129,12 +129,12 @@ Result<void> RowMover::pin_progress(const std::filesystem::path& pin) const {
 Result<RowMover> RowMover::shaped(int from, int to, std::vector<ValueMove> moves,
                                   std::string what) {
   static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "number_at() and the adder's words");
-  bpf_map_info old_info{};
-  bpf_map_info new_info{};
-  __u32 length = sizeof(old_info);
-  if (bpf_obj_get_info_by_fd(from, &old_info, &length) != 0) return fail_errno(errno, what);
-  length = sizeof(new_info);
-  if (bpf_obj_get_info_by_fd(to, &new_info, &length) != 0) return fail_errno(errno, what);
+  const auto old_map = map_info(from, what);
+  if (!old_map) return tl::unexpected(old_map.error());
+  const auto new_map = map_info(to, what);
+  if (!new_map) return tl::unexpected(new_map.error());
+  const bpf_map_info& old_info = *old_map;
+  const bpf_map_info& new_info = *new_map;
   const bool per_cpu =
       old_info.type == BPF_MAP_TYPE_PERCPU_HASH || old_info.type == BPF_MAP_TYPE_PERCPU_ARRAY;
   if (!per_cpu && old_info.type != BPF_MAP_TYPE_HASH && old_info.type != BPF_MAP_TYPE_ARRAY) {

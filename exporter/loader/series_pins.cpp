@@ -9,6 +9,7 @@
 
 #include "abi/nfbpf.h"
 #include "base/unique_fd.h"
+#include "loader/map_layout.h"
 
 namespace nfbpf::loader {
 namespace fs = std::filesystem;
@@ -55,15 +56,14 @@ std::uint64_t pages_of(std::uint32_t bytes) {
 
 void warn_of_other_size(const fs::path& series, std::uint32_t wanted_bytes) {
   const UniqueFd fd(bpf_obj_get(series.c_str()));
-  bpf_map_info info{};
-  std::uint32_t length = sizeof(info);
-  if (!fd || bpf_obj_get_info_by_fd(fd.get(), &info, &length) != 0) return;
-  if (info.max_entries != pages_of(wanted_bytes))
+  const auto info = map_info(fd.get(), series.string());
+  if (!info) return;
+  if (info->max_entries != pages_of(wanted_bytes))
     spdlog::warn(
         "the memory for series goes on with the {} bytes it has, not {}: detach without "
         "--keep-maps "
         "first to resize it",
-        std::uint64_t{info.max_entries} * kPage, wanted_bytes);
+        std::uint64_t{info->max_entries} * kPage, wanted_bytes);
 }
 
 }  // namespace

@@ -44,9 +44,10 @@ struct PinnedTypes {
 Result<PinnedTypes> open_pin(const fs::path& pin) {
   PinnedTypes map;
   map.fd.reset(bpf_obj_get(pin.c_str()));
-  __u32 length = sizeof(map.info);
-  if (!map.fd || bpf_obj_get_info_by_fd(map.fd.get(), &map.info, &length) != 0)
-    return fail_errno(errno, "map pin " + pin.string());
+  if (!map.fd) return fail_errno(errno, "map pin " + pin.string());
+  const auto info = map_info(map.fd.get(), "map pin " + pin.string());
+  if (!info) return tl::unexpected(info.error());
+  map.info = *info;
   auto types = types_of_map(map.info, pin);
   if (!types) return tl::unexpected(types.error());
   map.types = std::move(*types);

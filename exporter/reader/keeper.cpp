@@ -49,17 +49,15 @@ Keeper::Keeper(Places places, std::vector<Part> parts, traffic::LedgerOptions op
 
 Result<std::unique_ptr<Keeper>> Keeper::open(const Places& places, std::vector<Part> parts,
                                              traffic::LedgerOptions options, bool looks_only) {
-  std::unique_ptr<Keeper> keeper(new Keeper(places, std::move(parts), options));
-  if (looks_only) return keeper;
+  const auto without_memory = [&] {
+    return std::unique_ptr<Keeper>(new Keeper(places, std::move(parts), options));
+  };
+  if (looks_only) return without_memory();
   auto memory = PinMemory::map(places.pin_dir / NFBPF_PIN_SERIES);
-  if (!memory) {
-    const int code = memory.error().code;
-    if (code == ENOENT || code == EACCES || code == EPERM) return keeper;
-    return tl::unexpected(memory.error());
-  }
-  keeper->memory_ = std::move(*memory);
-  if (auto ok = keeper->remember(nullptr); !ok) return tl::unexpected(ok.error());
-  return keeper;
+  if (memory) return open_with(places, std::move(parts), options, std::move(*memory), nullptr);
+  const int code = memory.error().code;
+  if (code == ENOENT || code == EACCES || code == EPERM) return without_memory();
+  return tl::unexpected(memory.error());
 }
 
 Result<std::unique_ptr<Keeper>> Keeper::open_with(const Places& places, std::vector<Part> parts,

@@ -43,7 +43,8 @@ class Keeper {
   // out. `looks_only`: takes no part in any of it, because another process does.
   static Result<std::unique_ptr<Keeper>> open(const Places& places, std::vector<Part> parts,
                                               traffic::LedgerOptions options, bool looks_only);
-  // For tests, without a kernel.
+  // With that memory and epoch, as tests have them without a kernel; no epoch: that of pin_dir, if
+  // there are buffers.
   static Result<std::unique_ptr<Keeper>> open_with(const Places& places, std::vector<Part> parts,
                                                    traffic::LedgerOptions options, PinMemory memory,
                                                    std::unique_ptr<Epoch> epoch);

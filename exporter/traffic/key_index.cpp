@@ -56,18 +56,18 @@ void KeyIndex::grow(std::size_t slots) {
   }
 }
 
-std::uint32_t KeyIndex::find_from(std::size_t at, const std::byte* key) const {
+std::size_t KeyIndex::slot_of(std::size_t at, const std::byte* key) const {
   for (; slots_[at] != 0; at = (at + 1) & (slots_.size() - 1)) {
-    const std::uint32_t number = slots_[at] - 1;
+    const std::size_t number = slots_[at] - 1;
     if (key_size_ == 0 || std::memcmp(keys_.data() + number * key_size_, key, key_size_) == 0)
-      return number;
+      break;
   }
-  return kNone;
+  return at;
 }
 
 std::optional<std::size_t> KeyIndex::find(std::span<const std::byte> key) const {
-  const std::uint32_t number = find_from(hash(key.data()) & (slots_.size() - 1), key.data());
-  return number == kNone ? std::nullopt : std::optional<std::size_t>(number);
+  const std::uint32_t slot = slots_[slot_of(hash(key.data()) & (slots_.size() - 1), key.data())];
+  return slot == 0 ? std::nullopt : std::optional<std::size_t>(slot - 1);
 }
 
 void KeyIndex::find_all(std::span<const std::byte> keys, std::span<std::uint32_t> numbers) const {
@@ -85,19 +85,15 @@ void KeyIndex::find_all(std::span<const std::byte> keys, std::span<std::uint32_t
       if (slot != 0) __builtin_prefetch(keys_.data() + (slot - 1) * key_size_);
     }
     for (std::size_t i = 0; i < count; ++i)
-      numbers[first + i] = find_from(at[i], block + i * key_size_);
+      numbers[first + i] =
+          slots_[slot_of(at[i], block + i * key_size_)] - 1;  // kNone of a free one
   }
 }
 
 std::pair<std::size_t, bool> KeyIndex::find_or_add(std::span<const std::byte> key) {
   if ((size_ + 1) * 4 > slots_.size() * 3) grow(slots_.size() * 2);
-  std::size_t at = hash(key.data()) & (slots_.size() - 1);
-  for (; slots_[at] != 0; at = (at + 1) & (slots_.size() - 1)) {
-    const std::size_t number = slots_[at] - 1;
-    if (key_size_ == 0 ||
-        std::memcmp(keys_.data() + number * key_size_, key.data(), key_size_) == 0)
-      return {number, false};
-  }
+  const std::size_t at = slot_of(hash(key.data()) & (slots_.size() - 1), key.data());
+  if (slots_[at] != 0) return {slots_[at] - 1, false};
   keys_.insert(keys_.end(), key.begin(), key.begin() + static_cast<std::ptrdiff_t>(key_size_));
   slots_[at] = static_cast<std::uint32_t>(++size_);
   return {size_ - 1, true};

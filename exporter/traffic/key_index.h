@@ -31,7 +31,8 @@ class KeyIndex {
 
  private:
   [[nodiscard]] std::uint64_t hash(const std::byte* key) const;
-  [[nodiscard]] std::uint32_t find_from(std::size_t at, const std::byte* key) const;
+  // The slot of the key, or the free one where it belongs; the search begins at `at`.
+  [[nodiscard]] std::size_t slot_of(std::size_t at, const std::byte* key) const;
   void grow(std::size_t slots);
 
   std::size_t key_size_;

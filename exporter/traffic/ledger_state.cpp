@@ -318,6 +318,12 @@ Result<void> Ledger::restore(std::span<const std::byte> state) {
     saved_parts.push_back(read_part(cursor, version));
   if (!cursor.ok() || !cursor.at_end()) return fail("the saved series are cut off or damaged");
 
+  const auto is_ours = [this](const SavedPart& saved) {
+    return std::ranges::any_of(states_,
+                               [&](const PartState& p) { return p.layout->map == saved.map; });
+  };
+  // Not copied for a state of other maps: what was restored before may be large.
+  if (std::ranges::none_of(saved_parts, is_ours)) return {};
   Ledger fresh = *this;
   for (const SavedPart& saved : saved_parts) {
     const auto found = std::ranges::find_if(

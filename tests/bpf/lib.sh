@@ -31,6 +31,19 @@ load() { # NAME COMMAND...
     nfbpf-load --pin-dir "$base-$name" --run-dir "$work/run-$name" "$@"
 }
 
+# Has plain files play the module, in a mount namespace of the test's own; sets `module`.
+play_module() {
+    [ ! -e /sys/module/nfbpf ] || skip "module nfbpf is loaded here"
+    mount -t tmpfs tmpfs /sys/module || skip "cannot mount over /sys/module"
+    module=/sys/module/nfbpf
+}
+load_module() { # BPF_PATH
+    mkdir -p "$module/parameters" "$module/program"
+    echo 1.0 >"$module/version"
+    echo 0 >"$module/refcnt"
+    echo "$1" >"$module/parameters/bpf_path"
+}
+
 clean_up() {
     local pins name
     topology_down

@@ -7,9 +7,7 @@ fi
 # shellcheck source=tests/bpf/lib.sh
 . "$(dirname "$0")/lib.sh"
 
-[ ! -e /sys/module/nfbpf ] || skip "module nfbpf is loaded here"
-mount -t tmpfs tmpfs /sys/module || skip "cannot mount over /sys/module"
-module=/sys/module/nfbpf
+play_module
 pins=$base-renew run=$work/run-renew
 objects=$work/objects
 mkdir "$objects"
@@ -27,11 +25,8 @@ says() { # WHAT PATTERN COMMAND...
     grep -qE -- "$pattern" <<<"$output" || fail "$what: no '$pattern' in: $output"
     echo "   $what: $output"
 }
-load_module() {
-    mkdir -p $module/parameters $module/program
-    echo 1.0 >$module/version
-    echo 0 >$module/refcnt
-    echo "$pins/program" >$module/parameters/bpf_path
+run_module() {
+    load_module "$pins/program"
     id_of program >$module/program/id
 }
 
@@ -46,7 +41,7 @@ assert_refused "nobody knows who runs it" "datapath pinned: only those who run .
 
 step "the module: swapped if the object is another, else left alone"
 sed -i 's/"datapath": "pinned"/"datapath": "kmod"/' "$run/state.json"
-load_module
+run_module
 bpftool map update pinned "$pins/maps/nfbpf_ipv4" key hex 04 11 00 00 0a 00 00 01 0a 00 00 02 \
     value hex 07 00 00 00 00 00 00 00 46 00 00 00 00 00 00 00 \
     2>/dev/null || fail "the row was not made"

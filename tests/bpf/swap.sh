@@ -8,9 +8,7 @@ fi
 # shellcheck source=tests/bpf/lib.sh
 . "$(dirname "$0")/lib.sh"
 
-[ ! -e /sys/module/nfbpf ] || skip "module nfbpf is loaded here"
-mount -t tmpfs tmpfs /sys/module || skip "cannot mount over /sys/module"
-module=/sys/module/nfbpf
+play_module
 pins=$base-swap run=$work/run-swap
 traffic=$NFBPF_OBJECT_DIR/traffic.bpf.o
 
@@ -19,13 +17,6 @@ state() { find "$pins" "$run" ! -name last_swap.json | sort; for pin in "$@"; do
 unchanged() { # WHAT BEFORE AFTER
     [ "$2" = "$3" ] || fail "$1: changed: $(diff <(echo "$2") <(echo "$3"))"
     echo "   $1: as before"
-}
-
-load_module() { # BPF_PATH
-    mkdir -p $module/parameters $module/program
-    echo 1.0 >$module/version
-    echo 0 >$module/refcnt
-    echo "$1" >$module/parameters/bpf_path
 }
 
 load swap attach --datapath pinned

@@ -7,27 +7,16 @@
 #   exporter_test.sh EXPORTER LOADED_MAPS
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
-# shellcheck source=../../scripts/lib.sh
-. "$here/../../scripts/lib.sh"
+# shellcheck source=lib.sh
+. "$here/lib.sh"
 # shellcheck source=prometheus.sh
 . "$here/prometheus.sh"
 
-# ctest knows this status as "skipped" (SKIP_RETURN_CODE).
-skip() { log "SKIPPED: $*"; exit 77; }
-
 exporter=$1
 loaded_maps=$2
-[ "$(id -u)" -eq 0 ] || skip "making maps needs root, this is uid $(id -u)"
-for tool in curl jq setpriv; do
-    command -v "$tool" >/dev/null || skip "$tool is not installed"
-done
-
-mountpoint -q / || skip "/ is no mount point, so nothing can be mounted for this test alone: for a chroot, \"mount --bind DIR DIR\" before entering it"
-
-# A mount namespace of our own: the bpffs goes with us, whatever happens.
-if [ -z "${NFBPF_E2E_INSIDE:-}" ]; then
-    NFBPF_E2E_INSIDE=1 exec unshare --mount --propagation private "$0" "$@"
-fi
+need_tools curl jq setpriv
+# The bpffs goes with us, whatever happens.
+own_mounts "making maps" "$0" "$@"
 
 dir=$(mktemp -d)
 maps_pid='' exporter_pid=''

@@ -7,17 +7,12 @@
 #   faults.sh EXPORTER LOADED_MAPS
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
-# shellcheck source=../../scripts/lib.sh
-. "$here/../../scripts/lib.sh"
+# shellcheck source=lib.sh
+. "$here/lib.sh"
 
 exporter=$1
 loaded_maps=$2
-skip() { log "SKIPPED: $*"; exit 77; }
-[ "$(id -u)" -eq 0 ] || skip "making maps needs root, this is uid $(id -u)"
-mountpoint -q / || skip "/ is no mount point, so nothing can be mounted for this test alone: for a chroot, \"mount --bind DIR DIR\" before entering it"
-if [ -z "${NFBPF_E2E_INSIDE:-}" ]; then
-    NFBPF_E2E_INSIDE=1 exec unshare --mount --propagation private "$0" "$@"
-fi
+own_mounts "making maps" "$0" "$@"
 dir=$(mktemp -d)
 pid='' maps=''
 end() {

@@ -5,14 +5,12 @@
 #   page.sh EXPORTER
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
-# shellcheck source=../../scripts/lib.sh
-. "$here/../../scripts/lib.sh"
+# shellcheck source=lib.sh
+. "$here/lib.sh"
 
 exporter=$1
-for tool in chromium chromedriver; do
-    command -v $tool >/dev/null || { log "SKIPPED: $tool is not installed"; exit 77; }
-done
-/usr/bin/python3 -c 'import selenium' 2>/dev/null || { log "SKIPPED: python3-selenium is not installed"; exit 77; }
+need_tools chromium chromedriver
+/usr/bin/python3 -c 'import selenium' 2>/dev/null || skip "python3-selenium is not installed"
 dir=$(mktemp -d)
 pid=''
 end() {
@@ -25,13 +23,7 @@ printf 'run_dir: %s/run\nweb: {listen_addresses: ["127.0.0.1:0"]}\n' "$dir" >"$d
 : >"$dir/log" # it is looked into before it is there
 "$exporter" --allow-root --config.file "$dir/exporter.yaml" >"$dir/log" 2>&1 &
 pid=$!
-address=''
-for _ in $(seq 300); do
-    address=$(sed -n 's/.*msg="listening on \([^" ]*\).*/\1/p' "$dir/log")
-    [ -z "$address" ] || break
-    kill -0 "$pid" 2>/dev/null || break
-    sleep 0.1
-done
-[ -n "$address" ] || { log "FAILED: the exporter does not listen"; cat "$dir/log" >&2; exit 1; }
+fail() { log "FAILED: $*"; cat "$dir/log" >&2; exit 1; }
+await_address "$pid" "$dir/log"
 timeout 200 /usr/bin/python3 "$here/page.py" "http://$address/" "$dir" || { log "FAILED: the page over made-up answers"; exit 1; }
 [ -z "${NFBPF_KEEP:-}" ] || cp "$dir"/*.png "$NFBPF_KEEP"

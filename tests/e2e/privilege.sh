@@ -7,17 +7,12 @@
 #   privilege.sh EXPORTER LOADED_MAPS
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
-# shellcheck source=../../scripts/lib.sh
-. "$here/../../scripts/lib.sh"
+# shellcheck source=lib.sh
+. "$here/lib.sh"
 
 exporter=$1
 loaded_maps=$2
-skip() { log "SKIPPED: $*"; exit 77; }
-[ "$(id -u)" -eq 0 ] || skip "becoming another user needs root, this is uid $(id -u)"
-mountpoint -q / || skip "/ is no mount point, so nothing can be mounted for this test alone"
-if [ -z "${NFBPF_E2E_INSIDE:-}" ]; then
-    NFBPF_E2E_INSIDE=1 exec unshare --mount --propagation private "$0" "$@"
-fi
+own_mounts "becoming another user" "$0" "$@"
 dir=$(mktemp -d)
 pid='' maps=''
 end() {
@@ -52,13 +47,7 @@ start() { # FLAG...
     : >"$dir/log" # it is looked into before the next one has it
     "$dir/nfbpf_exporter" --config.file "$dir/exporter.yaml" "$@" >"$dir/log" 2>&1 &
     pid=$!
-    for _ in $(seq 300); do
-        address=$(sed -n 's/.*msg="listening on \([^" ]*\).*/\1/p' "$dir/log")
-        [ -z "$address" ] || return 0
-        kill -0 "$pid" 2>/dev/null || fail "the exporter ended"
-        sleep 0.1
-    done
-    fail "the exporter does not listen"
+    await_address "$pid" "$dir/log"
 }
 refuses() { # PATTERN FLAG...
     local pattern=$1 status=0

@@ -10,18 +10,14 @@
 #   soak.sh EXPORTER NFBPF_LOAD NFBPF_TRAFFIC OBJECT_DIR
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
-# shellcheck source=../../scripts/lib.sh
-. "$here/../../scripts/lib.sh"
+# shellcheck source=lib.sh
+. "$here/lib.sh"
 
 exporter=$1 load=$2 traffic=$3 objects=$4
 seconds=${NFBPF_SOAK_SECONDS:-120}
-skip() { log "SKIPPED: $*"; exit 77; }
-[ "$(id -u)" -eq 0 ] || skip "making maps needs root, this is uid $(id -u)"
-mountpoint -q / || skip "/ is no mount point, so nothing can be mounted for this test alone: for a chroot, \"mount --bind DIR DIR\" before entering it"
-for tool in curl openssl ip; do command -v $tool >/dev/null || skip "$tool is not installed"; done
-if [ -z "${NFBPF_E2E_INSIDE:-}" ]; then
-    NFBPF_E2E_INSIDE=1 exec unshare --net --mount --propagation private "$0" "$@"
-fi
+need_tools curl openssl ip
+UNSHARE_OPTIONS=--net
+own_mounts "making maps" "$0" "$@"
 dir=$(mktemp -d)
 chmod 755 "$dir"
 exporter_pid='' holding=''
@@ -75,12 +71,7 @@ install -m 755 "$exporter" "$dir/nfbpf_exporter"
 "$dir/nfbpf_exporter" --run-as 65534 --config.file "$dir/exporter.yaml" --web.config.file "$dir/web.yml" \
     --web.enable-lifecycle >"$dir/log" 2>&1 &
 exporter_pid=$!
-address=''
-for ((i = 0; i < 300 && ${#address} == 0; i++)); do
-    address=$(sed -n 's/.*msg="listening on \([^" ]*\).*/\1/p' "$dir/log")
-    sleep 0.1
-done
-[ -n "$address" ] || fail "the exporter does not listen"
+await_address "$exporter_pid" "$dir/log"
 url=https://$address
 
 answers() { # STATUS PATH CURL_ARGUMENT...

@@ -8,20 +8,13 @@
 #   top.sh EXPORTER LOADED_MAPS
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
-# shellcheck source=../../scripts/lib.sh
-. "$here/../../scripts/lib.sh"
-skip() { log "SKIPPED: $*"; exit 77; }
+# shellcheck source=lib.sh
+. "$here/lib.sh"
 
 exporter=$1
 loaded_maps=$2
-[ "$(id -u)" -eq 0 ] || skip "making maps needs root, this is uid $(id -u)"
-for tool in curl jq openssl setpriv; do
-    command -v "$tool" >/dev/null || skip "$tool is not installed"
-done
-mountpoint -q / || skip "/ is no mount point, so nothing can be mounted for this test alone: for a chroot, \"mount --bind DIR DIR\" before entering it"
-if [ -z "${NFBPF_E2E_INSIDE:-}" ]; then
-    NFBPF_E2E_INSIDE=1 exec unshare --mount --propagation private "$0" "$@"
-fi
+need_tools curl jq openssl setpriv
+own_mounts "making maps" "$0" "$@"
 
 dir=$(mktemp -d)
 maps_pid='' exporter_pid='' top_pid=''
@@ -58,14 +51,7 @@ start() { # FLAG...
     setpriv --reuid 65534 --regid 65534 --clear-groups --no-new-privs --bounding-set=-all \
         "$dir/nfbpf_exporter" --config.file "$dir/exporter.yaml" --path.sysfs "$dir/sys" "$@" 2>"$dir/log" &
     exporter_pid=$!
-    address=''
-    for _ in $(seq 300); do
-        address=$(sed -n 's/.*msg="listening on \([^" ]*\).*/\1/p' "$dir/log")
-        [ -z "$address" ] || return 0
-        kill -0 "$exporter_pid" 2>/dev/null || fail "the exporter ended"
-        sleep 0.1
-    done
-    fail "the exporter does not listen"
+    await_address "$exporter_pid" "$dir/log"
 }
 config 10000
 start

@@ -6,15 +6,13 @@
 #   web.sh EXPORTER
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
-# shellcheck source=../../scripts/lib.sh
-. "$here/../../scripts/lib.sh"
+# shellcheck source=lib.sh
+. "$here/lib.sh"
 # shellcheck source=prometheus.sh
 . "$here/prometheus.sh"
 
 exporter=$1
-for tool in curl jq openssl; do
-    command -v "$tool" >/dev/null || { log "SKIPPED: $tool is not installed"; exit 77; }
-done
+need_tools curl jq openssl
 dir=$(mktemp -d)
 pid=''
 end() {
@@ -31,13 +29,7 @@ start() { # FLAG...
     printf 'run_dir: %s/run\nweb: {listen_addresses: ["127.0.0.1:0"]}\n' "$dir" >"$dir/exporter.yaml"
     "$exporter" --allow-root --config.file "$dir/exporter.yaml" "$@" >"$dir/log" 2>&1 &
     pid=$!
-    for _ in $(seq 300); do
-        address=$(sed -n 's/.*msg="listening on \([^" ]*\).*/\1/p' "$dir/log")
-        [ -z "$address" ] || return 0
-        kill -0 "$pid" 2>/dev/null || fail "the exporter ended"
-        sleep 0.1
-    done
-    fail "the exporter does not listen"
+    await_address "$pid" "$dir/log"
 }
 status() { curl -sS -o "$dir/body" -w '%{http_code}' --max-time 15 "$@" 2>"$dir/curl.err" || true; } # CURL ARGUMENT...
 expect() { # STATUS CURL_ARGUMENT...

@@ -15,17 +15,11 @@ lock_images() {
     flock -n $images_lock || { log "waiting for another run that builds images"; flock $images_lock; }
 }
 
-suite_sources() { # SUITE
-    local keyring=/usr/share/keyrings/debian-archive-keyring.gpg
-    printf 'deb [signed-by=%s] %s %s main\n' "$keyring" "$(mirror_uri debian)" "$1" \
-        "$keyring" "$(mirror_uri debian-security)" "$1-security"
-}
-
 # mmdebstrap with what every use of it here wants.
 debian() { # SUITE TARGET OPTION...
     local suite=$1 target=$2
     shift 2
-    suite_sources "$suite" | mmdebstrap --quiet --mode=root --architectures=amd64 --dpkgopt=force-unsafe-io \
+    debian_sources "$suite" | mmdebstrap --quiet --mode=root --architectures=amd64 --dpkgopt=force-unsafe-io \
         --aptopt='Acquire::Check-Valid-Until "false"' --dpkgopt='path-exclude=/usr/share/man/*' \
         --dpkgopt='path-exclude=/usr/share/locale/*' "$@" "$suite" "$target" - >&2 ||
         die "cannot make a Debian $suite: see mmdebstrap's message above; is the package mirror reachable?"

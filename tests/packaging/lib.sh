@@ -49,17 +49,11 @@ depends_of() { # DEB...
     done | tr ',' '\n' | sed 's/^ *//; s/[ |(].*//' | sort -u
 }
 
-debian_sources() {
-    local keyring=/usr/share/keyrings/debian-archive-keyring.gpg
-    printf 'deb [signed-by=%s] %s %s main\n' "$keyring" "$(mirror_uri debian)" "$suite" \
-        "$keyring" "$(mirror_uri debian-security)" "$suite-security"
-}
-
 # A Debian that boots, with what our packages depend on; nothing of ours.
 make_debian() { # ROOT PACKAGE...
     local root=$1
     shift
-    debian_sources | mmdebstrap --quiet --mode=root --variant=essential --architectures=amd64 \
+    debian_sources "$suite" | mmdebstrap --quiet --mode=root --variant=essential --architectures=amd64 \
         --include="$(IFS=,; echo "$*")" --dpkgopt=force-unsafe-io \
         --aptopt='Acquire::Check-Valid-Until "false"' --dpkgopt='path-exclude=/usr/share/doc/*' \
         --dpkgopt='path-exclude=/usr/share/man/*' --dpkgopt='path-exclude=/usr/share/locale/*' \

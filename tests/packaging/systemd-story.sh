@@ -43,17 +43,8 @@ page >/dev/null
 assert_units active
 
 step "upgrade: no counter falls"
-mkdir -p /run/pages
-scraper() {
-    local i
-    for ((i = 10000; ; i++)); do
-        curl -fsS --max-time 5 $url/metrics -o /run/pages/$i 2>/dev/null || rm -f /run/pages/$i
-        [ ! -e /run/upgraded ] || break
-        sleep 0.2
-    done
-}
 before=$(program)
-scraper &
+scraper 0.2 &
 install "$NEW"
 touch /run/upgraded
 wait

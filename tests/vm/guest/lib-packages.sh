@@ -61,6 +61,17 @@ assert_flow() { # PACKETS BYTES
 
 send() { ns left nfbpf-traffic udp --to 10.1.0.2 --count "$1"; } # prints packets and bytes
 
+# A page now and then into /run/pages until /run/upgraded is there, under names in their order.
+scraper() { # SECONDS_BETWEEN
+    local i
+    mkdir -p /run/pages
+    for ((i = 10000; ; i++)); do
+        curl -fsS --max-time 5 $url/metrics -o /run/pages/$i 2>/dev/null || rm -f /run/pages/$i
+        [ ! -e /run/upgraded ] || break
+        sleep "$1"
+    done
+}
+
 # Counters that are less on a page than on one before. Those of the process itself begin anew with it.
 falls() { # PAGE...
     awk '/^nfbpf_(source_destination|overflow|filtered|hook)_[a-z_]*_total[{ ]/ {
