@@ -1,9 +1,10 @@
 #!/bin/bash
 # A node, and on it what `kubectl kustomize deploy/kubernetes/base` prints, played by podman: the init
-# container attaches, traffic is counted to the packet, an upgrade loses none, the uninstaller leaves
-# nothing. tests/vm/kube makes the node's disk and says NODE: open or lockdown.
+# container attaches, a container's traffic is in Prometheus to the packet, an upgrade loses none, the
+# uninstaller leaves nothing. tests/vm/kube makes the node's disk and says NODE: open or lockdown.
 #
-#   +-- ns left --+        +-------- node --------+        +-- ns right -+
+#   +- container -+        +-------- node --------+        +- container -+
+#   +-- ns left --+        |      Prometheus      |        +-- ns right -+
 #   |   to-node   |--------| to-left     to-right |--------|   to-node   |
 #   | 10.1.0.1/24 |  veth  | 10.1.0.254 10.2.0.254|  veth  | 10.2.0.1/24 |
 #   +-------------+        +----------------------+        +-------------+
@@ -40,12 +41,19 @@ exec chroot . /bin/bash -c 'mount --make-rshared / && touch /run/booted && exec 
 BOOT
     unshare --mount --propagation private bash /run/boot-node </dev/null &
     node_pid=$!
-    trap 'kill $node_pid; topology_down' EXIT
+    trap node_down EXIT
     for _ in $(seq 100); do
         ! node test -e /run/booted 2>/dev/null || return 0
         sleep 0.1
     done
     fail "the node did not boot"
+}
+
+node_down() {
+    [ -z "${prometheus_pid:-}" ] || kill "$prometheus_pid"
+    # shellcheck disable=SC2046 # two processes, or what was started of them
+    kill $(jobs -p) 2>/dev/null || true
+    topology_down
 }
 
 node() { # COMMAND...
@@ -105,19 +113,58 @@ scrape() { busybox wget -q -O - http://127.0.0.1:9987/metrics; }
 
 counted() { # DIRECTION: packets from left to right
     scrape | awk -v way="direction=\"$1\"" '
-        /^nfbpf_packets_total\{/ && /source="10.1.0.1"/ && /destination="10.2.0.1"/ && index($0, way) { sum += $NF }
+        /^nfbpf_source_destination_packets_total\{/ && /source="10.1.0.1"/ && /destination="10.2.0.1"/ && index($0, way) { sum += $NF }
         END { printf "%d\n", sum }'
 }
 
-# In little heaps until it is told to stop; then how many it were, in /run/sent.
-send_until_stopped() {
-    local sent=0 packets
-    while [ ! -e /run/stop ]; do
-        read -r packets _ < <(ns left nfbpf-traffic udp --to 10.2.0.1 --count 100)
-        sent=$((sent + packets))
-        sleep 0.05
+# A pod on either side, which podman gives the namespace that the veth is in.
+start_pods() {
+    local side keeper
+    for side in left right; do
+        ns $side sleep infinity &
+        keeper=$!
+        podman run --detach --name $side --network "ns:/proc/$keeper/ns/net" --volume /root/pod:/pod \
+            --volume /usr/local/bin/nfbpf-traffic:/usr/bin/nfbpf-traffic:ro \
+            --entrypoint sleep localhost/nfbpf-init:0.1.0 infinity
     done
-    echo $sent >/run/sent
+}
+
+left_sends() { node podman exec left nfbpf-traffic udp --to 10.2.0.1 --count "$1"; } # PACKETS
+
+# In little heaps until it is told to stop; prints how many it were.
+left_sends_until_stopped() {
+    # shellcheck disable=SC2016 # the pod's own
+    node podman exec left bash -c 'sent=0
+        while [ ! -e /pod/stop ]; do
+            read -r packets _ < <(nfbpf-traffic udp --to 10.2.0.1 --count 100)
+            sent=$((sent + packets))
+            sleep 0.05
+        done
+        echo $sent'
+}
+
+# ---- Prometheus ----
+
+start_prometheus() {
+    node prometheus --config.file=/root/prometheus.yml --storage.tsdb.path=/tmp/prometheus \
+        --web.listen-address=127.0.0.1:9090 --log.level=warn &
+    prometheus_pid=$!
+}
+
+ask() { # EXPRESSION
+    busybox wget -q -O - "http://127.0.0.1:9090/api/v1/query?query=$(jq -rn --arg q "$1" '$q | @uri')" |
+        jq -r '.data.result | if length == 1 then .[0].value[1] else "\(length) results" end'
+}
+
+# Once it has scraped what is there now.
+assert_prometheus() { # EXPRESSION VALUE
+    local value='' end=$((SECONDS + 60))
+    while [ $SECONDS -lt $end ]; do
+        value=$(ask "$1") || value='no answer'
+        [ "$value" != "$2" ] || break
+        sleep 1
+    done
+    assert_eq "$1" "$2" "$value"
 }
 
 # Every series of the first page that is a counter is on the second, and not lower.
@@ -141,6 +188,7 @@ assert_counted() { # PACKETS
     local way
     for way in $(ways); do
         assert_eq "packets from left to right, $way" "$1" "$(counted "$way")"
+        assert_prometheus "sum(nfbpf_source_destination_packets_total{source=\"10.1.0.1\",destination=\"10.2.0.1\",direction=\"$way\"})" "$1"
     done
 }
 
@@ -178,17 +226,20 @@ assert_attached() {
 }
 
 upgrade_under_traffic() {
-    local before
+    local before sent
     before=$(counted forward)
     scrape >/run/before
-    send_until_stopped &
+    left_sends_until_stopped >/run/sent &
     play next --replace
     wait_for_exporter
-    touch /run/stop
+    node touch /root/pod/stop
     wait $!
+    sent=$(cat /run/sent)
     assert_says "init" 'the module stays, ABI .*; its program is swapped' "$(logs)"
-    assert_ge "packets sent meanwhile" 100 "$(cat /run/sent)"
-    assert_counted $((before + $(cat /run/sent)))
+    assert_ge "packets sent meanwhile" 100 "$sent"
+    assert_counted $((before + sent))
+    # What the exporter says of itself begins anew with its process, and is no traffic.
+    assert_prometheus 'max(resets({__name__=~"nfbpf_(source_destination|hook|overflow|filtered)_.*_total"}[1h]))' 0
     scrape >/run/after
     assert_none_fell /run/before /run/after
     assert_eq "image" localhost/nfbpf-exporter:0.2.0 "$(node podman inspect --format '{{.ImageName}}' nfbpf-pod-exporter)"
@@ -226,8 +277,10 @@ assert_attached
 node grep ' /sys/fs/bpf ' /proc/self/mounts
 assert_confined
 
-step "traffic"
-ns left nfbpf-traffic udp --to 10.2.0.1 --count 5000
+step "traffic between two containers"
+start_prometheus
+start_pods
+left_sends 5000
 assert_counted 5000
 
 if [ "$NODE" = open ]; then
@@ -239,6 +292,7 @@ else
 fi
 
 step "away again"
+podman rm --force --time 0 left right
 play uninstall
 logs | sed 's/^/   | /'
 podman kube down /root/uninstall.yaml
