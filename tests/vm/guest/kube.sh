@@ -121,8 +121,9 @@ counted() { # DIRECTION: packets from left to right
 start_pods() {
     local side keeper
     for side in left right; do
-        ns $side sleep infinity &
+        nsenter --net=/run/netns/$side sleep infinity &
         keeper=$!
+        until [ "$(cat /proc/$keeper/comm)" = sleep ]; do sleep 0.1; done # it is there then
         podman run --detach --name $side --network "ns:/proc/$keeper/ns/net" --volume /root/pod:/pod \
             --volume /usr/local/bin/nfbpf-traffic:/usr/bin/nfbpf-traffic:ro \
             --entrypoint sleep localhost/nfbpf-init:0.1.0 infinity
@@ -146,7 +147,7 @@ left_sends_until_stopped() {
 # ---- Prometheus ----
 
 start_prometheus() {
-    node prometheus --config.file=/root/prometheus.yml --storage.tsdb.path=/tmp/prometheus \
+    node /usr/local/bin/prometheus --config.file=/root/prometheus.yml --storage.tsdb.path=/tmp/prometheus \
         --web.listen-address=127.0.0.1:9090 --log.level=warn &
     prometheus_pid=$!
 }
@@ -160,7 +161,7 @@ ask() { # EXPRESSION
 assert_prometheus() { # EXPRESSION VALUE
     local value='' end=$((SECONDS + 60))
     while [ $SECONDS -lt $end ]; do
-        value=$(ask "$1") || value='no answer'
+        value=$(ask "$1" 2>&1) || value='no answer'
         [ "$value" != "$2" ] || break
         sleep 1
     done
@@ -226,7 +227,7 @@ assert_attached() {
 }
 
 upgrade_under_traffic() {
-    local before sent
+    local before sent family
     before=$(counted forward)
     scrape >/run/before
     left_sends_until_stopped >/run/sent &
@@ -238,8 +239,9 @@ upgrade_under_traffic() {
     assert_says "init" 'the module stays, ABI .*; its program is swapped' "$(logs)"
     assert_ge "packets sent meanwhile" 100 "$sent"
     assert_counted $((before + sent))
-    # What the exporter says of itself begins anew with its process, and is no traffic.
-    assert_prometheus 'max(resets({__name__=~"nfbpf_(source_destination|hook|overflow|filtered)_.*_total"}[1h]))' 0
+    for family in source_destination_{packets,bytes} hook_{packets,bytes} filtered_{packets,bytes}; do
+        assert_prometheus "max(resets(nfbpf_${family}_total[1h]))" 0
+    done
     scrape >/run/after
     assert_none_fell /run/before /run/after
     assert_eq "image" localhost/nfbpf-exporter:0.2.0 "$(node podman inspect --format '{{.ImageName}}' nfbpf-pod-exporter)"
