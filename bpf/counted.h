@@ -1,13 +1,27 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
 /*
  * What the programs of the library share: a row for each packet, or a row in
- * nfbpf_overflow. Both entries run them with BH off on one CPU, so plain adds
- * to per-CPU values are exact. Include packet_skb.h first.
+ * nfbpf_overflow. Include packet_skb.h first.
  */
 #ifndef NFBPF_COUNTED_H
 #define NFBPF_COUNTED_H
 
 #include "row.h"
+
+/*
+ * The module runs a program with BH off, so plain adds to per-CPU values are
+ * exact. An entry that leaves BH on (a netfilter link, iptables-nft's xt_bpf)
+ * can be interrupted between load and store: for such the loader sets this.
+ */
+const volatile bool atomic_adds = false;
+
+#define ADD(_counter, _n)                                                                          \
+	do {                                                                                       \
+		if (atomic_adds)                                                                   \
+			__sync_fetch_and_add(&(_counter), _n);                                     \
+		else                                                                               \
+			(_counter) += (_n);                                                        \
+	} while (0)
 
 static __always_inline void count_overflow(const struct packet *p, int err)
 {
@@ -23,8 +37,8 @@ static __always_inline void count_overflow(const struct packet *p, int err)
 		row = make_row(&nfbpf_overflow, &key, &zero, &err);
 	if (!row)
 		return;
-	row->packets += p->packets;
-	row->bytes += p->bytes;
+	ADD(row->packets, p->packets);
+	ADD(row->bytes, p->bytes);
 }
 
 /* The key's row in a map, or NULL; then the packet is in nfbpf_overflow. */

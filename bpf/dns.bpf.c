@@ -89,7 +89,7 @@ static __always_inline void count_response(const struct packet *p, const struct 
 	__u64 *responses = row_of(p, &nfbpf_dns_responses, &key, &none);
 
 	if (responses)
-		*responses += 1;
+		ADD(*responses, 1);
 	count_end(p, &nfbpf_dns, &zero, request);
 }
 

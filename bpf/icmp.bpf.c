@@ -51,7 +51,7 @@ int count_icmp(struct __sk_buff *skb)
 	key.source = a.source;
 	row = row_of(&p, &nfbpf_icmp, &key, &zero);
 	if (row)
-		row->messages += p.packets;
+		ADD(row->messages, p.packets);
 	return 1;
 }
 

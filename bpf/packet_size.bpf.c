@@ -36,7 +36,7 @@ struct {
 
 static void add(struct nfbpf_packet_size *row, __u64 packets, __u64 bytes)
 {
-	row->bytes[log2_slot(bytes, SIZE_SLOTS)] += packets;
+	ADD(row->bytes[log2_slot(bytes, SIZE_SLOTS)], packets);
 }
 
 /*
@@ -69,7 +69,7 @@ int count_packet_size(struct __sk_buff *skb)
 
 	if (!row)
 		return 1;
-	row->bytes_sum += p.bytes;
+	ADD(row->bytes_sum, p.bytes);
 	if (p.packets > 1)
 		add_segments(row, &p, skb->len, skb->gso_size);
 	else

@@ -77,7 +77,8 @@ static __always_inline enum begun begin(const struct request *request, struct re
 
 	abandoned->family = 0;
 	if (old) {
-		if (fresh.since - old->since < PENDING_STALE_NS)
+		/* Another CPU may have put it there since: then it is the younger one. */
+		if ((__s64)(fresh.since - old->since) < (__s64)PENDING_STALE_NS)
 			return same_request(&old->request, request) ? BEGUN_BEFORE : BEGUN_NOT;
 		*abandoned = old->request;
 		err = bpf_map_delete_elem(&nfbpf_pending, &place);
@@ -153,16 +154,16 @@ static __always_inline void count_begin(const struct packet *p, void *map, const
 	if (abandoned.family) {
 		row = server_row(p, map, zero, &abandoned.server, abandoned.family);
 		if (row)
-			row->abandoned++;
+			ADD(row->abandoned, 1);
 	}
 	if (begun == BEGUN_BEFORE)
 		return;
 	row = server_row(p, map, zero, &request->server, p->family);
 	if (!row)
 		return;
-	row->begun++;
+	ADD(row->begun, 1);
 	if (begun == BEGUN_NOT)
-		row->untimed++;
+		ADD(row->untimed, 1);
 }
 
 static __always_inline void count_end(const struct packet *p, void *map, const void *zero,
@@ -176,8 +177,8 @@ static __always_inline void count_end(const struct packet *p, void *map, const v
 	row = server_row(p, map, zero, &request->server, p->family);
 	if (!row)
 		return;
-	row->latency_ns[log2_slot(ns, LATENCY_SLOTS)]++;
-	row->latency_ns_sum += ns;
+	ADD(row->latency_ns[log2_slot(ns, LATENCY_SLOTS)], 1);
+	ADD(row->latency_ns_sum, ns);
 }
 
 #endif /* NFBPF_PENDING_H */

@@ -63,9 +63,9 @@ static __always_inline void count_reset(const struct packet *p, const struct req
 	if (!row)
 		return;
 	if (refused)
-		row->refused++;
+		ADD(row->refused, 1);
 	else
-		row->resets++;
+		ADD(row->resets, 1);
 }
 
 /* A SYN is told by the number that its answer acknowledges. */

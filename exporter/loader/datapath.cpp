@@ -251,27 +251,35 @@ Result<void> try_load(const AttachOptions& options, std::string_view datapath) {
   return {};
 }
 
-Result<Manifest> attach(const AttachOptions& options) {
-  if (::geteuid() != 0) {
-    return fail("nfbpf-load needs root to load programs and modules: run it with sudo");
+// What is wrong with the words is wrong for every datapath: say it once, before any try.
+Result<void> check_options(const AttachOptions& options) {
+  if (auto wanted = wanted_datapaths(options.datapath); !wanted) {
+    return tl::unexpected(wanted.error());
   }
-  const auto wanted = wanted_datapaths(options.datapath);
-  if (!wanted) return tl::unexpected(wanted.error());
   if (options.module_file && !fs::exists(*options.module_file)) {
     return fail("--module: " + options.module_file->string() +
                 " does not exist: build it (make -C kmod), or leave the option out");
   }
-  // What is wrong with the words is wrong for every datapath: say it once, before any try.
   if (auto points = hook_points(options.hooks, options.families); !points) {
     return tl::unexpected(points.error());
   }
   if (auto priority = priority_number(options.priority); !priority) {
     return tl::unexpected(priority.error());
   }
-  if (options.datapath == "netfilter-link") {
+  if (options.datapath == "netfilter-link" && !options.chosen_by_auto) {
     const auto wishes = beyond_the_link(options);
     if (!wishes.empty()) return fail(wishes.front());
   }
+  return {};
+}
+
+Result<Manifest> attach(const AttachOptions& options) {
+  if (::geteuid() != 0) {
+    return fail("nfbpf-load needs root to load programs and modules: run it with sudo");
+  }
+  const auto wanted = wanted_datapaths(options.datapath);
+  if (!wanted) return tl::unexpected(wanted.error());
+  if (auto ok = check_options(options); !ok) return tl::unexpected(ok.error());
   if (auto ok = check_pin_dir(options.pin_dir); !ok) return tl::unexpected(ok.error());
   const auto lock = RunLock::make_and_take(options.run_dir);
   if (!lock) return tl::unexpected(lock.error());
@@ -300,7 +308,7 @@ Result<std::vector<std::string>> detach(const DetachOptions& options) {
   std::vector<std::string> taken;
   // Rows that a killed swap left on their way belong to the maps that are kept.
   if (options.keep_maps)
-    if (auto ok = tidy_up(options.pin_dir); !ok) return tl::unexpected(ok.error());
+    if (auto ok = tidy_up(options.pin_dir, options.run_dir); !ok) return tl::unexpected(ok.error());
   if (module_is_loaded() && module_is_ours(options)) {
     if (auto ok = remove_module(); !ok) return tl::unexpected(ok.error());
     taken.emplace_back("module");

@@ -15,6 +15,7 @@ namespace nfbpf::loader {
 // Everything that the command line chooses for an attach.
 struct AttachOptions {
   std::string datapath = "auto";  // auto, kmod, netfilter-link or pinned
+  bool chosen_by_auto = false;    // an earlier `auto` chose it: what it cannot do is no error
   std::filesystem::path object_dir;
   std::string program = "traffic";  // a name in object_dir, or a path to a *.bpf.o
   std::optional<std::filesystem::path> module_file;
@@ -25,6 +26,9 @@ struct AttachOptions {
   Readers readers;
   std::filesystem::path pin_dir, run_dir;
 };
+
+// Whether the words are such that attach() takes them, all but what is found when it loads.
+[[nodiscard]] Result<void> check_options(const AttachOptions& options);
 
 // Loads, pins and attaches. All or nothing: after an error nothing of ours is attached or pinned.
 [[nodiscard]] Result<Manifest> attach(const AttachOptions& options);

@@ -9,9 +9,11 @@
 #include <chrono>
 #include <cstddef>
 #include <fstream>
+#include <functional>
 #include <iterator>
 #include <nlohmann/json.hpp>
 #include <string_view>
+#include <utility>
 
 #include "abi/nfbpf.h"
 #include "base/unique_fd.h"
@@ -54,9 +56,13 @@ Result<void> write_part(const fs::path& part, std::string_view bytes, const Read
   return let_read(part, readers);
 }
 
+fs::path part_of(const fs::path& path) {
+  return path.string() + ".part";
+}
+
 // By rename: a reader never meets half a file, and a failure leaves what was there.
 Result<void> replace_file(const fs::path& path, std::string_view bytes, const Readers& readers) {
-  const fs::path part = path.string() + ".part";
+  const fs::path part = part_of(path);
   auto ok = write_part(part, bytes, readers);
   if (ok && ::rename(part.c_str(), path.c_str()) != 0) {
     ok = fail_errno(errno, "rename " + part.string());
@@ -71,18 +77,22 @@ std::optional<std::string> content_of(const fs::path& path) {
   return std::string(std::istreambuf_iterator<char>(file), {});
 }
 
-// `undo` puts back the file that was there, or none.
-Result<void> write_file(const fs::path& path, std::string_view bytes, const Readers& readers,
-                        Undo& undo) {
-  const auto before = content_of(path);
-  if (auto ok = replace_file(path, bytes, readers); !ok) return ok;
-  undo.add([path, before, readers] {
+// What puts back the file that is there now, or none.
+std::function<void()> as_it_is(const fs::path& path, const Readers& readers) {
+  return [path, before = content_of(path), readers] {
     if (!before) {
       ::unlink(path.c_str());
     } else if (auto back = replace_file(path, *before, readers); !back) {
       spdlog::error("{}", back.error().what);
     }
-  });
+  };
+}
+
+Result<void> write_file(const fs::path& path, std::string_view bytes, const Readers& readers,
+                        Undo& undo) {
+  auto back = as_it_is(path, readers);
+  if (auto ok = replace_file(path, bytes, readers); !ok) return ok;
+  undo.add(std::move(back));
   return {};
 }
 
@@ -193,31 +203,7 @@ PinnedMap map_of(const nlohmann::json& json) {
           .second_of = json.at("second_of")};
 }
 
-}  // namespace
-
-Result<void> write_manifest(const Manifest& manifest, const fs::path& run_dir,
-                            const Readers& readers, Undo& undo) {
-  if (auto ok = check_run_dir(run_dir); !ok) return ok;
-  for (const fs::path& dir : {run_dir, run_dir / kBtfDir}) {
-    if (auto ok = make_run_dir(dir, readers, undo); !ok) return ok;
-  }
-  nlohmann::json state = json_of(manifest);
-  for (const PinnedMap& map : manifest.maps) {
-    const auto bytes = raw_btf(map);
-    if (!bytes) return tl::unexpected(bytes.error());
-    const std::string sha256 = bytes->empty() ? "" : sha256_hex(*bytes);
-    if (!sha256.empty()) {
-      const fs::path file = run_dir / kBtfDir / (sha256 + ".btf");
-      const std::string_view text(reinterpret_cast<const char*>(bytes->data()), bytes->size());
-      if (auto ok = write_file(file, text, readers, undo); !ok) return ok;
-    }
-    state["maps"].push_back(json_of(map, sha256));
-  }
-  return write_file(run_dir / kStateFile, state.dump(2) + "\n", readers, undo);
-}
-
-Result<Manifest> read_manifest(const fs::path& run_dir) {
-  const fs::path path = run_dir / kStateFile;
+Result<Manifest> parse_manifest(const fs::path& path) {
   std::ifstream file(path);
   if (!file) return fail_errno(errno, "read " + path.string());
   try {
@@ -244,10 +230,70 @@ Result<Manifest> read_manifest(const fs::path& run_dir) {
     }
     for (const auto& map : state.at("maps")) manifest.maps.push_back(map_of(map));
     return manifest;
-  } catch (const nlohmann::json::exception& error) {
+  } catch (const std::exception& error) {
     return fail(path.string() + " is not a manifest of this release (" + error.what() +
                 "): remove it and attach again");
   }
+}
+
+}  // namespace
+
+Result<void> stage_manifest(const Manifest& manifest, const fs::path& run_dir,
+                            const Readers& readers, Undo& undo) {
+  if (auto ok = check_run_dir(run_dir); !ok) return ok;
+  for (const fs::path& dir : {run_dir, run_dir / kBtfDir}) {
+    if (auto ok = make_run_dir(dir, readers, undo); !ok) return ok;
+  }
+  nlohmann::json state = json_of(manifest);
+  for (const PinnedMap& map : manifest.maps) {
+    const auto bytes = raw_btf(map);
+    if (!bytes) return tl::unexpected(bytes.error());
+    const std::string sha256 = bytes->empty() ? "" : sha256_hex(*bytes);
+    if (!sha256.empty()) {
+      const fs::path file = run_dir / kBtfDir / (sha256 + ".btf");
+      const std::string_view text(reinterpret_cast<const char*>(bytes->data()), bytes->size());
+      if (auto ok = write_file(file, text, readers, undo); !ok) return ok;
+    }
+    state["maps"].push_back(json_of(map, sha256));
+  }
+  const fs::path part = part_of(run_dir / kStateFile);
+  undo.add([part] { ::unlink(part.c_str()); });
+  return write_part(part, state.dump(2) + "\n", readers);
+}
+
+Result<void> commit_manifest(const fs::path& run_dir, const Readers& readers, Undo& undo) {
+  const fs::path path = run_dir / kStateFile;
+  auto back = as_it_is(path, readers);
+  if (::rename(part_of(path).c_str(), path.c_str()) != 0)
+    return fail_errno(errno, "rename " + part_of(path).string());
+  undo.add(std::move(back));
+  return {};
+}
+
+std::optional<Manifest> read_staged(const fs::path& run_dir) {
+  auto manifest = parse_manifest(part_of(run_dir / kStateFile));
+  return manifest ? std::optional(std::move(*manifest)) : std::nullopt;
+}
+
+void drop_staged(const fs::path& run_dir) {
+  ::unlink(part_of(run_dir / kStateFile).c_str());
+}
+
+Result<void> write_manifest(const Manifest& manifest, const fs::path& run_dir,
+                            const Readers& readers, Undo& undo) {
+  if (auto ok = stage_manifest(manifest, run_dir, readers, undo); !ok) return ok;
+  return commit_manifest(run_dir, readers, undo);
+}
+
+Result<Manifest> read_manifest(const fs::path& run_dir) {
+  return parse_manifest(run_dir / kStateFile);
+}
+
+Readers readers_of(const Manifest& manifest) {
+  struct stat info {};
+  if (manifest.maps.empty() || ::stat(manifest.maps.front().pin.c_str(), &info) != 0) return {};
+  if ((info.st_mode & S_IRGRP) == 0) return {};
+  return {info.st_gid};
 }
 
 void note_swap(const LastSwap& swap, const fs::path& run_dir, const Readers& readers) {

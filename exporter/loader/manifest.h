@@ -49,8 +49,23 @@ struct Manifest {
                                           const std::filesystem::path& run_dir,
                                           const Readers& readers, Undo& undo);
 
+// The same in two steps, for who changes what runs between them. A staged manifest tells of what is
+// to come; should we be killed, tidy_up() knows by it what came. `undo` takes back each.
+[[nodiscard]] Result<void> stage_manifest(const Manifest& manifest,
+                                          const std::filesystem::path& run_dir,
+                                          const Readers& readers, Undo& undo);
+[[nodiscard]] Result<void> commit_manifest(const std::filesystem::path& run_dir,
+                                           const Readers& readers, Undo& undo);
+
+// Nothing: none is staged, or whoever wrote it was killed before its end.
+[[nodiscard]] std::optional<Manifest> read_staged(const std::filesystem::path& run_dir);
+void drop_staged(const std::filesystem::path& run_dir);
+
 // No manifest is an error with code ENOENT.
 [[nodiscard]] Result<Manifest> read_manifest(const std::filesystem::path& run_dir);
+
+// Who may read what is pinned: whoever may now may after a change, too.
+[[nodiscard]] Readers readers_of(const Manifest& manifest);
 
 // How the last swap or rollback since the attach went: run_dir/last_swap.json. Not in the manifest,
 // because a swap that was refused leaves that as it was, and a reader opens all anew when it

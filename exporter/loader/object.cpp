@@ -5,6 +5,7 @@
 #include <bpf/btf.h>
 #include <linux/bpf.h>
 #include <spdlog/spdlog.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -144,6 +145,19 @@ tl::unexpected<Error> another_layout(const bpf_map* map, const fs::path& pin,
               " has another layout than the program's: " + difference + "; " + remedy);
 }
 
+// Who may use a pin that was there before, until it is certain that we stay.
+Result<void> keep_access(const fs::path& pin, Undo& undo) {
+  struct stat info {};
+  if (::stat(pin.c_str(), &info) != 0) return fail_errno(errno, "stat " + pin.string());
+  undo.add([pin, info] {
+    if (::chown(pin.c_str(), info.st_uid, info.st_gid) != 0 ||
+        ::chmod(pin.c_str(), info.st_mode & 07777) != 0) {
+      spdlog::error("{}: who may use it could not be put back", pin.string());
+    }
+  });
+  return {};
+}
+
 bool holds_pairs(std::string_view name) {
   return name == "nfbpf_ipv4" || name == "nfbpf_ipv6" || name == "nfbpf_ipv4_b" ||
          name == "nfbpf_ipv6_b";
@@ -280,6 +294,7 @@ Result<void> LoadedObject::pin(const ObjectOptions& options, Undo& undo) {
       undo.add([pin] { ::unlink(pin.c_str()); });
     } else {
       maps_are_new_ = false;
+      if (auto ok = keep_access(pin, undo); !ok) return ok;
     }
     const bool written = is_buffer(object_.get(), name);
     if (auto ok = (written ? let_write : let_read)(lies_at, options.readers); !ok) return ok;

@@ -7,8 +7,10 @@
 #include <cerrno>
 
 #include "loader/kernel_module.h"
+#include "loader/run_lock.h"
 #include "loader/sha256.h"
 #include "loader/swap.h"
+#include "loader/tidy_up.h"
 
 namespace nfbpf::loader {
 namespace {
@@ -28,7 +30,9 @@ Result<void> same_place(const Manifest& before, const AttachOptions& options) {
 
 // The same maps, and what cannot be had with them.
 AttachOptions as_attached(const Manifest& before, AttachOptions options) {
+  options.chosen_by_auto = options.datapath == "auto";
   options.datapath = before.datapath;
+  if (!options.readers.group) options.readers = readers_of(before);
   if (!(options.choices == before.choices)) {
     spdlog::warn(
         "--renew goes on with the choices of the attach (--key {} and those with it): detach and "
@@ -40,18 +44,34 @@ AttachOptions as_attached(const Manifest& before, AttachOptions options) {
 }
 
 Result<Manifest> attach_anew(const AttachOptions& options) {
+  // Whatever can be found out is, before anything is taken away.
+  if (auto ok = check_options(options); !ok) return tl::unexpected(ok.error());
   if (auto ok = try_load(options, options.datapath); !ok) return tl::unexpected(ok.error());
   const auto taken =
       detach({.pin_dir = options.pin_dir, .run_dir = options.run_dir, .keep_maps = true});
   if (!taken) return tl::unexpected(taken.error());
-  return attach(options);
+  auto attached = attach(options);
+  if (attached) return attached;
+  return fail(attached.error().what +
+              "; nothing counts now, and what was counted is kept: mend that, then nfbpf-load "
+              "attach with the same options goes on with it");
+}
+
+// A swap that was killed is completed or taken back first: what runs decides what there is to do.
+Result<Manifest> read_settled(const AttachOptions& options) {
+  const auto lock = RunLock::take(options.run_dir);
+  if (!lock) return tl::unexpected(lock.error());
+  auto manifest = read_manifest(options.run_dir);
+  if (!manifest || manifest->pin_dir != options.pin_dir || !module_is_loaded()) return manifest;
+  if (auto ok = tidy_up(options.pin_dir, options.run_dir); !ok) return tl::unexpected(ok.error());
+  return read_manifest(options.run_dir);
 }
 
 }  // namespace
 
 Result<Manifest> renew(const AttachOptions& options, std::string& how) {
   if (::geteuid() != 0) return fail("nfbpf-load needs root to change programs: run it with sudo");
-  auto before = read_manifest(options.run_dir);
+  auto before = read_settled(options);
   if (!before) {
     if (before.error().code != ENOENT) return before;
     how = "attached";

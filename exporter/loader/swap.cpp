@@ -3,7 +3,6 @@
 
 #include <fcntl.h>
 #include <spdlog/spdlog.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -46,16 +45,8 @@ Result<Manifest> attached_by_module(const SwapOptions& options) {
   if (!module_is_loaded())
     return fail("the manifest says kmod, but module nfbpf is not loaded: nfbpf-load detach");
   if (auto ok = check_module_abi(); !ok) return tl::unexpected(ok.error());
-  if (auto ok = tidy_up(options.pin_dir); !ok) return tl::unexpected(ok.error());
-  return manifest;
-}
-
-// Who may read now may read afterwards.
-Readers readers_of(const Manifest& manifest) {
-  struct stat info {};
-  if (manifest.maps.empty() || ::stat(manifest.maps.front().pin.c_str(), &info) != 0) return {};
-  if ((info.st_mode & S_IRGRP) == 0) return {};
-  return {info.st_gid};
+  if (auto ok = tidy_up(options.pin_dir, options.run_dir); !ok) return tl::unexpected(ok.error());
+  return read_manifest(options.run_dir);
 }
 
 // The module resolves the path in our mount namespace, as we do.
@@ -99,26 +90,44 @@ Result<void> change_to(const fs::path& pin_dir, const char* other, Undo& undo) {
 std::vector<PinnedMap> all_maps(const std::vector<PinnedMap>& now,
                                 const std::vector<PinnedMap>& before) {
   std::vector<PinnedMap> all = now;
-  for (const PinnedMap& map : before) {
+  for (PinnedMap map : before) {
     const bool known = std::any_of(now.begin(), now.end(),
                                    [&](const PinnedMap& other) { return other.name == map.name; });
-    if (!known) all.push_back(map);
+    if (known) continue;
+    map.second_of.clear();  // the new program does not count into it
+    all.push_back(std::move(map));
   }
   return all;
 }
 
-// Which maps are the second of two buffers that the program which is pinned now counts into.
-void mark_buffers(Manifest& manifest) {
-  const fs::path program = manifest.pin_dir / NFBPF_PIN_PROGRAM;
-  const bool chooses = program_uses(program, manifest.pin_dir / NFBPF_PIN_MAPS / NFBPF_PIN_EPOCH);
+// Which maps are the second of two buffers that the program which is pinned there counts into.
+Result<void> mark_buffers(Manifest& manifest, const fs::path& program) {
+  const auto chooses = program_uses(program, manifest.pin_dir / NFBPF_PIN_MAPS / NFBPF_PIN_EPOCH);
+  if (!chooses) return tl::unexpected(chooses.error());
   const std::string_view suffix = NFBPF_BUFFER_SUFFIX;
   for (PinnedMap& map : manifest.maps) {
     map.second_of.clear();
-    if (!chooses || !map.name.ends_with(suffix) || !program_uses(program, map.pin)) continue;
+    if (!*chooses || !map.name.ends_with(suffix)) continue;
+    const auto uses = program_uses(program, map.pin);
+    if (!uses) return tl::unexpected(uses.error());
     const std::string first = map.name.substr(0, map.name.size() - suffix.size());
     const auto named = [&](const PinnedMap& other) { return other.name == first; };
-    if (std::ranges::any_of(manifest.maps, named)) map.second_of = first;
+    if (*uses && std::ranges::any_of(manifest.maps, named)) map.second_of = first;
   }
+  return {};
+}
+
+// The manifest of what the module is told to run next lies beside the one in force meanwhile, so
+// that whoever comes after a kill finds out which of the two is true.
+Result<void> change_with_manifest(const Manifest& after, const SwapOptions& options,
+                                  const char* other, LoadedObject* object, Undo& undo) {
+  const Readers readers = readers_of(after);
+  if (auto ok = stage_manifest(after, options.run_dir, readers, undo); !ok) return ok;
+  if (auto ok = change_to(options.pin_dir, other, undo); !ok) return ok;
+  if (object != nullptr) {
+    if (auto ok = object->move_rows(undo); !ok) return ok;
+  }
+  return commit_manifest(options.run_dir, readers, undo);
 }
 
 Result<Manifest> swap_program(const SwapOptions& options, const Manifest& before) {
@@ -137,8 +146,6 @@ Result<Manifest> swap_program(const SwapOptions& options, const Manifest& before
   if (!object) return tl::unexpected(object.error());
   const auto program = object->program();
   if (!program) return tl::unexpected(program.error());
-  if (auto ok = change_to(options.pin_dir, kPinNext, undo); !ok) return tl::unexpected(ok.error());
-  if (auto ok = object->move_rows(undo); !ok) return tl::unexpected(ok.error());
   const std::vector<std::string> moved = object->moved_maps();
 
   Manifest after = before;
@@ -153,8 +160,7 @@ Result<Manifest> swap_program(const SwapOptions& options, const Manifest& before
     auto ok = make_series_pins(options.pin_dir, {}, readers_of(after), undo);
     if (!ok) return tl::unexpected(ok.error());
   }
-  mark_buffers(after);
-  if (auto ok = write_manifest(after, options.run_dir, readers_of(after), undo); !ok) {
+  if (auto ok = change_with_manifest(after, options, kPinNext, &*object, undo); !ok) {
     return tl::unexpected(ok.error());
   }
   // The old program is pinned as "next" now. What was kept before it is let go, which cannot be
@@ -184,16 +190,15 @@ Result<Manifest> take_previous(const SwapOptions& options, Manifest manifest) {
                 ": there was no swap since the attach, or it moved rows to another layout; then "
                 "nfbpf-load swap --drop-members goes back");
   }
-  Undo undo;
-  if (auto ok = change_to(options.pin_dir, kPrevious, undo); !ok) return tl::unexpected(ok.error());
   const PreviousProgram now = *manifest.previous;
   manifest.previous = PreviousProgram{manifest.program, manifest.object};
   manifest.program = now.program;
   manifest.object = now.object;
   manifest.object_sha256.clear();
   manifest.accountable = manifest.accountable && is_built_in(now.object);
-  mark_buffers(manifest);
-  if (auto ok = write_manifest(manifest, options.run_dir, readers_of(manifest), undo); !ok) {
+  if (auto ok = mark_buffers(manifest, previous); !ok) return tl::unexpected(ok.error());
+  Undo undo;
+  if (auto ok = change_with_manifest(manifest, options, kPrevious, nullptr, undo); !ok) {
     return tl::unexpected(ok.error());
   }
   undo.keep();

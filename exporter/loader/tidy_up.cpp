@@ -9,30 +9,99 @@
 #include <array>
 #include <cerrno>
 #include <cstdint>
+#include <cstdlib>
+#include <map>
+#include <optional>
+#include <set>
 #include <string>
 #include <string_view>
-#include <vector>
 
 #include "abi/nfbpf.h"
 #include "base/unique_fd.h"
+#include "loader/bpffs.h"
 #include "loader/kernel_module.h"
+#include "loader/manifest.h"
 #include "loader/map_layout.h"
 #include "loader/object.h"
 #include "loader/row_mover.h"
 #include "loader/swap.h"
+#include "loader/undo.h"
 #include "loader/value_moves.h"
 
 namespace nfbpf::loader {
 namespace fs = std::filesystem;
 namespace {
 
-// Empty where no program is pinned.
-std::string program_id(const fs::path& pin) {
+// While a program makes room for another.
+constexpr const char* kPinSpare = "program_spare";
+
+// Nothing: no program is pinned there.
+Result<std::optional<bpf_prog_info>> pinned_program(const fs::path& pin, bpf_prog_info info = {}) {
   const UniqueFd fd(bpf_obj_get(pin.c_str()));
-  bpf_prog_info info{};
+  if (!fd && errno == ENOENT) return std::nullopt;
   __u32 length = sizeof(info);
-  if (!fd || bpf_obj_get_info_by_fd(fd.get(), &info, &length) != 0) return {};
-  return std::to_string(info.id);
+  if (!fd || bpf_obj_get_info_by_fd(fd.get(), &info, &length) != 0)
+    return fail_errno(errno, "program pin " + pin.string());
+  return info;
+}
+
+// Name of a pin -> id of the program there.
+using ProgramPins = std::map<std::string, std::uint32_t>;
+
+Result<ProgramPins> program_pins(const fs::path& pin_dir) {
+  ProgramPins pins;
+  for (const char* name : {NFBPF_PIN_PROGRAM, kPinAside, kPinNext, NFBPF_PIN_PREVIOUS, kPinSpare}) {
+    const auto program = pinned_program(pin_dir / name);
+    if (!program) return tl::unexpected(program.error());
+    if (*program) pins.emplace(name, (*program)->id);
+  }
+  return pins;
+}
+
+// Nothing: no module runs one.
+Result<std::optional<std::uint32_t>> running_program() {
+  if (!module_is_loaded()) return std::nullopt;
+  const auto text = read_module_file("program/id");
+  if (!text) return tl::unexpected(text.error());
+  return static_cast<std::uint32_t>(std::strtoul(text->c_str(), nullptr, 10));
+}
+
+Result<void> rename_pin(const fs::path& from, const fs::path& to) {
+  if (::rename(from.c_str(), to.c_str()) != 0)
+    return fail_errno(errno, "rename " + from.string() + " to " + to.filename().string());
+  return {};
+}
+
+Result<void> unpin(const fs::path& pin) {
+  if (::unlink(pin.c_str()) != 0 && errno != ENOENT)
+    return fail_errno(errno, "remove " + pin.string());
+  return {};
+}
+
+// Gives the program its name, by renames alone: at no moment is any of them without a pin.
+Result<void> name_program(const fs::path& pin_dir, std::uint32_t id, const char* name) {
+  const auto pins = program_pins(pin_dir);
+  if (!pins) return tl::unexpected(pins.error());
+  const auto at = std::ranges::find(*pins, id, &ProgramPins::value_type::second);
+  if (at == pins->end() || at->first == name) return {};
+  if (pins->contains(name)) {
+    if (auto ok = rename_pin(pin_dir / name, pin_dir / kPinSpare); !ok) return ok;
+  }
+  return rename_pin(pin_dir / at->first, pin_dir / name);
+}
+
+Result<void> settle_programs(const fs::path& pin_dir, std::uint32_t running,
+                             std::optional<std::uint32_t> previous) {
+  if (auto ok = name_program(pin_dir, running, NFBPF_PIN_PROGRAM); !ok) return ok;
+  if (previous) {
+    if (auto ok = name_program(pin_dir, *previous, NFBPF_PIN_PREVIOUS); !ok) return ok;
+  } else if (auto ok = unpin(pin_dir / NFBPF_PIN_PREVIOUS); !ok) {
+    return ok;
+  }
+  for (const char* name : {kPinAside, kPinNext, kPinSpare}) {
+    if (auto ok = unpin(pin_dir / name); !ok) return ok;
+  }
+  return {};
 }
 
 struct PinnedTypes {
@@ -78,65 +147,110 @@ Result<void> move_the_rest(const std::string& name, const fs::path& old_pin,
   return {};
 }
 
+// A kernel whose bpffs cannot exchange pins does it in three steps, and that after the last row
+// has moved. Of the two, the map that is used is the one that goes on.
+Result<void> finish_exchange(const fs::path& pin_dir, const std::string& name) {
+  const fs::path pin = pin_dir / NFBPF_PIN_MAPS / name;
+  const fs::path aside = pin.string() + kAsideSuffix;
+  if (::access(aside.c_str(), F_OK) != 0) return {};
+  if (::access(pin.c_str(), F_OK) != 0) {
+    const fs::path next = pin_dir / (kPinNextMap + name);
+    const auto took = program_uses(pin_dir / NFBPF_PIN_PROGRAM, next);
+    if (!took) return tl::unexpected(took.error());
+    if (auto ok = rename_pin(*took ? next : aside, pin); !ok) return ok;
+  }
+  return unpin(aside);
+}
+
 Result<void> tidy_up_map(const fs::path& pin_dir, const std::string& name) {
   const fs::path pin = pin_dir / NFBPF_PIN_MAPS / name;
   const fs::path next = pin_dir / (kPinNextMap + name);
   const fs::path progress = pin_dir / (kPinProgress + name);
-  if (program_uses(pin_dir / NFBPF_PIN_PROGRAM, next)) {
+  if (auto ok = finish_exchange(pin_dir, name); !ok) return ok;
+  const auto took = program_uses(pin_dir / NFBPF_PIN_PROGRAM, next);
+  if (!took) return tl::unexpected(took.error());
+  if (*took) {
     if (auto ok = move_the_rest(name, pin, next, progress); !ok) return ok;
-    if (::rename(next.c_str(), pin.c_str()) != 0)
-      return fail_errno(errno, "rename " + next.string());
-  } else if (::unlink(next.c_str()) != 0) {
-    return fail_errno(errno, "remove " + next.string());
+    if (auto ok = rename_pin(next, pin); !ok) return ok;
+  } else if (auto ok = unpin(next); !ok) {
+    return ok;
   }
-  ::unlink(progress.c_str());
-  return {};
+  return unpin(progress);
 }
 
 Result<void> tidy_up_maps(const fs::path& pin_dir) {
-  const std::string_view prefix = kPinNextMap;
+  std::set<std::string> names;
   std::error_code ec;
-  std::vector<std::string> left;
   for (fs::directory_iterator pin(pin_dir, ec), end; !ec && pin != end; pin.increment(ec)) {
-    const std::string name = pin->path().filename();
-    if (name.starts_with(prefix)) left.push_back(name.substr(prefix.size()));
+    const std::string file = pin->path().filename();
+    for (const std::string_view prefix : {kPinNextMap, kPinProgress})
+      if (file.starts_with(prefix)) names.insert(file.substr(prefix.size()));
   }
-  for (const std::string& name : left)
+  for (const std::string& name : names)
     if (auto ok = tidy_up_map(pin_dir, name); !ok) return ok;
+  return {};
+}
+
+// The program whose pins and maps are to stay: the one that runs. With no module to ask, the pin
+// tells; none is there where nothing was attached.
+Result<std::optional<std::uint32_t>> program_to_keep(const fs::path& pin_dir) {
+  const auto running = running_program();
+  if (!running || *running) return running;
+  const auto pinned = pinned_program(pin_dir / NFBPF_PIN_PROGRAM);
+  if (!pinned) return tl::unexpected(pinned.error());
+  return *pinned ? std::optional((*pinned)->id) : std::nullopt;
+}
+
+Result<void> commit_staged(const fs::path& run_dir) {
+  Undo undo;
+  if (auto ok = commit_manifest(run_dir, {}, undo); !ok) return ok;
+  undo.keep();
+  spdlog::warn(
+      "an earlier swap was killed after the module had taken its program; the rest of it is done "
+      "now");
   return {};
 }
 
 }  // namespace
 
-bool program_uses(const fs::path& program_pin, const fs::path& map_pin) {
-  const UniqueFd program(bpf_obj_get(program_pin.c_str()));
-  const UniqueFd map(bpf_obj_get(map_pin.c_str()));
+Result<bool> program_uses(const fs::path& program_pin, const fs::path& map_pin) {
   std::array<__u32, 64> ids{};
-  bpf_prog_info info{};
-  info.nr_map_ids = ids.size();
-  info.map_ids = reinterpret_cast<std::uintptr_t>(ids.data());
-  bpf_map_info map_info{};
-  __u32 length = sizeof(info);
-  __u32 map_length = sizeof(map_info);
-  return program && map && bpf_obj_get_info_by_fd(program.get(), &info, &length) == 0 &&
-         bpf_obj_get_info_by_fd(map.get(), &map_info, &map_length) == 0 &&
-         std::ranges::find(ids, map_info.id) != ids.end();
+  bpf_prog_info asked{};
+  asked.nr_map_ids = ids.size();
+  asked.map_ids = reinterpret_cast<std::uintptr_t>(ids.data());
+  const auto program = pinned_program(program_pin, asked);
+  if (!program) return tl::unexpected(program.error());
+  const UniqueFd map(bpf_obj_get(map_pin.c_str()));
+  if (!map && errno != ENOENT) return fail_errno(errno, "map pin " + map_pin.string());
+  if (!*program || !map) return false;
+  const auto info = map_info(map.get(), "map pin " + map_pin.string());
+  if (!info) return tl::unexpected(info.error());
+  if ((*program)->nr_map_ids > ids.size())
+    return fail("program pin " + program_pin.string() + " uses " +
+                std::to_string((*program)->nr_map_ids) + " maps, the limit is " +
+                std::to_string(ids.size()) + ": detach, then attach");
+  return std::ranges::find(ids, info->id) != ids.end();
 }
 
-Result<void> tidy_up(const fs::path& pin_dir) {
-  const fs::path current = pin_dir / NFBPF_PIN_PROGRAM;
-  const auto running = read_module_file("program/id");
-  for (const char* name : {kPinAside, kPinNext}) {
-    const fs::path left = pin_dir / name;
-    const std::string id = program_id(left);
-    if (running && id == *running && program_id(current) != id) {
-      if (::rename(left.c_str(), current.c_str()) != 0)
-        return fail_errno(errno, "rename " + left.string());
-    } else if (::unlink(left.c_str()) != 0 && errno != ENOENT) {
-      return fail_errno(errno, "remove " + left.string());
-    }
+Result<void> tidy_up(const fs::path& pin_dir, const fs::path& run_dir) {
+  const auto running = program_to_keep(pin_dir);
+  if (!running) return tl::unexpected(running.error());
+  const auto manifest = read_manifest(run_dir);
+  const auto staged = read_staged(run_dir);
+  const bool took = staged && *running && staged->program.id == **running;
+  const Manifest* now = took ? &*staged : manifest ? &*manifest : nullptr;
+  std::optional<std::uint32_t> previous;
+  if (now != nullptr && now->previous) previous = now->previous->program.id;
+  // What somebody else has had the module run is no swap of ours.
+  if (*running && (now == nullptr || now->program.id == **running)) {
+    if (auto ok = settle_programs(pin_dir, **running, previous); !ok) return ok;
+  } else if (auto ok = unpin(pin_dir / kPinNext); !ok) {
+    return ok;
   }
-  return tidy_up_maps(pin_dir);
+  if (auto ok = tidy_up_maps(pin_dir); !ok) return ok;
+  if (took) return commit_staged(run_dir);
+  drop_staged(run_dir);
+  return {};
 }
 
 }  // namespace nfbpf::loader

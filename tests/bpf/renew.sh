@@ -56,6 +56,7 @@ assert_eq "program" "$program" "$(id_of program)"
 assert_eq "packets of before" "$before" "$(map_sum "$pins/maps/nfbpf_ipv4" packets)"
 says "other choices" "goes on with the choices of the attach" renew --key source,destination
 load renew rollback
+id_of program >$module/program/id
 says "after a rollback" "^renewed by kmod" renew
 id_of program >$module/program/id
 
@@ -82,7 +83,7 @@ know_neighbours left right
 # shellcheck disable=SC2120 # options are given inside of says
 in_left() { ns left nfbpf-load --pin-dir "$pins" --run-dir "$run" attach --object-dir "$objects" --datapath netfilter-link --families ipv4 "$@"; }
 # shellcheck disable=SC2119
-in_left 2>"$work/refused" || skip "no netfilter link here: $(cat "$work/refused")"
+in_left --group 9987 2>"$work/refused" || skip "no netfilter link here: $(cat "$work/refused")"
 send() { ns left nfbpf-traffic udp --to 10.1.0.2 --count 100 >/dev/null; }
 sent() { map_sum "$pins/maps/nfbpf_ipv4" packets '.direction == "NFBPF_DIRECTION_OUT" and .protocol == 17'; }
 send
@@ -94,8 +95,22 @@ says "another release" "^renewed by netfilter-link" in_left --renew
 [ "$program" != "$(id_of program)" ] || fail "still program $program"
 send
 assert_eq "packets of before and since" 200 "$(sent)"
+readers() { stat -c '%g %a' "$pins/maps/nfbpf_ipv4" "$run/state.json" | xargs; }
+assert_eq "who may read, with no group given" "9987 660 9987 440" "$(readers)"
+program=$(id_of program)
+# The same for an operator whose --datapath auto chose the link, and who wishes for more than it can do.
+by_auto() { ns left nfbpf-load --pin-dir "$pins" --run-dir "$run" attach --object-dir "$objects" --families ipv4 --renew "$@"; }
+next_release traffic_netfilter.bpf.o
+assert_refused "words that are none" '--hooks: "sideways"' by_auto --hooks sideways
+assert_eq "the old one is left alone" "$program" "$(id_of program)"
+says "a wish" "goes on without --log match" by_auto --log match
+[ "$program" != "$(id_of program)" ] || fail "still program $program"
 program=$(id_of program)
 echo nonsense >"$objects/traffic_netfilter.bpf.o"
 assert_refused "no object" "is no BPF object" in_left --renew
+assert_eq "who may read" "9987 660 9987 440" "$(readers)"
+cp "$build/tests/bpf/shrunk.bpf.o" "$objects/traffic_netfilter.bpf.o"
+assert_refused "an object that does not fit" "another layout" in_left --renew --group 0
+assert_eq "who may read" "9987 660 9987 440" "$(readers)"
 send
 assert_eq "the old one counts on" "300 $program" "$(sent) $(id_of program)"

@@ -49,7 +49,7 @@ assert_refused "no manifest" "write .*state.json.part" load swap swap "$traffic"
 rmdir "$run/state.json.part"
 unchanged "no manifest" "$before" "$(state program)"
 mkdir $pins/program_previous
-assert_refused "no place for the old program" "rename .*program_next" load swap swap "$traffic"
+assert_refused "no place for the old program" "program pin .*program_previous" load swap swap "$traffic"
 rmdir $pins/program_previous
 unchanged "no place" "$before" "$(state program)"
 rm $module/parameters/bpf_path
@@ -93,6 +93,84 @@ load swap rollback
 assert_eq "kept" "$new" "$(id_of program_previous)"
 assert_eq "program" "$old" "$(id_of program)"
 assert_eq "pins" "fence fence_post links maps program program_previous series" "$(cd $pins && echo *)"
+echo "$old" >$module/program/id
+
+kept() { if [ -e $pins/program_previous ]; then id_of program_previous; else echo null; fi; }
+# Manifest and pins agree, and the module runs what they say.
+assert_settled() { # WHAT PROGRAM PREVIOUS|null
+    assert_eq "$1" "$2 $3 $2 $3" "$(id_of program) $(kept) $(jq -r '"\(.program.id) \(.previous.id)"' "$run/state.json")"
+    [ "$2" = "$(cat $module/program/id)" ] || fail "$1: the module runs $(cat $module/program/id)"
+    [ ! -e "$run/state.json.part" ] || fail "$1: left state.json.part"
+    [ -z "$(find $pins -name 'program_[!p]*' -o -name '*_aside' -o -name 'next_*' -o -name 'moved_*')" ] || fail "$1: left pins: $(cd $pins && echo *)"
+}
+settle() { assert_refused "the next swap" "does not exist" load swap swap "$work/none.bpf.o"; }
+assert_settled "before" "$old" "$new"
+
+step "a swap that is killed after the module has taken the program: it is completed"
+cp "$run/state.json" "$work/before.json"
+load swap swap "$traffic"
+new=$(id_of program)
+cp "$run/state.json" "$work/after.json"
+killed_before_commit() { # as it stands when the module has the new program
+    cp "$work/after.json" "$run/state.json.part"
+    cp "$work/before.json" "$run/state.json"
+    mv $pins/program_previous $pins/program_next
+    bpftool prog load "$NFBPF_OBJECT_DIR/deny.bpf.o" $pins/program_previous type socket 2>/dev/null # of an earlier swap
+    echo "$new" >$module/program/id
+}
+killed_before_commit
+load swap rollback 2>"$work/words"
+cat "$work/words"
+grep -q "killed after the module had taken its program" "$work/words" || fail "it does not say so"
+echo "$old" >$module/program/id
+assert_settled "rolled back" "$old" "$new"
+load swap rollback
+echo "$new" >$module/program/id
+killed_before_commit
+load swap attach --renew --program "$traffic"
+assert_settled "renewed" "$new" "$old"
+mv $pins/program_previous $pins/program_next # killed after the manifest, before the last rename
+settle
+assert_settled "after the manifest" "$new" "$old"
+
+step "a swap that is killed before the module has taken the program: it is taken back"
+cp "$work/before.json" "$run/state.json" # once more the state before that swap
+rm $pins/program_previous
+mv $pins/program $pins/program_next
+bpftool prog load "$NFBPF_OBJECT_DIR/deny.bpf.o" $pins/program_previous type socket 2>/dev/null
+earlier=$(id_of program_previous)
+bpftool prog load "$NFBPF_OBJECT_DIR/traffic.bpf.o" $pins/program type socket 2>/dev/null
+old=$(id_of program)
+echo "$old" >$module/program/id
+jq --argjson old "$old" --argjson earlier "$earlier" '.program.id = $old | .previous = (.program | .id = $earlier)' "$work/before.json" >"$run/state.json"
+jq --argjson new "$(id_of program_next)" --argjson old "$old" '.program.id = $new | .previous = (.program | .id = $old)' "$run/state.json" >"$run/state.json.part"
+cp "$run/state.json" "$work/before.json"
+mv $pins/program $pins/spare && mv $pins/program_next $pins/program && mv $pins/spare $pins/program_next # exchanged
+settle
+assert_settled "exchanged" "$old" "$earlier"
+mv $pins/program $pins/program_aside # the first of three steps
+bpftool prog load "$NFBPF_OBJECT_DIR/deny.bpf.o" $pins/program_next type socket 2>/dev/null
+settle
+assert_settled "one step of three" "$old" "$earlier"
+
+step "a rollback that is killed"
+mv $pins/program $pins/spare && mv $pins/program_previous $pins/program && mv $pins/spare $pins/program_previous
+jq '. as $was | .program.id = $was.previous.id | .previous.id = $was.program.id' "$work/before.json" >"$run/state.json.part"
+cp "$run/state.json.part" "$work/after.json"
+settle
+assert_settled "before the module was told" "$old" "$earlier"
+mv $pins/program $pins/program_aside && mv $pins/program_previous $pins/program # two steps of three
+settle
+assert_settled "two steps of three" "$old" "$earlier"
+mv $pins/program $pins/spare && mv $pins/program_previous $pins/program && mv $pins/spare $pins/program_previous
+cp "$work/after.json" "$run/state.json.part"
+echo "$earlier" >$module/program/id
+load swap rollback
+echo "$old" >$module/program/id
+assert_settled "after the module was told, and rolled back once more" "$old" "$earlier"
+echo '{"datapath": "k' >"$run/state.json.part" # killed while it wrote
+settle
+assert_settled "half a manifest" "$old" "$earlier"
 
 step "values with more members: the old rows move into a new map"
 u64() { printf '%02x %02x %02x %02x 00 00 00 00' $(($1 & 255)) $(($1 >> 8 & 255)) $(($1 >> 16 & 255)) $(($1 >> 24 & 255)); }
@@ -136,6 +214,17 @@ id_of program >$module/program/id
 assert_eq "packets" "$packets" "$(was packets)"
 assert_eq "pins" "fence fence_post links maps program series" "$(cd $pins && echo *)"
 
+step "killed while a kernel that cannot exchange pins did it in three steps"
+bpftool map create $pins/maps/nfbpf_ipv4_aside type percpu_hash key 12 value 24 entries 16 name nfbpf_ipv4
+mv $pins/maps/nfbpf_ipv4 $pins/next_nfbpf_ipv4 # one step
+settle
+assert_eq "packets" "$packets" "$(was packets)"
+bpftool map create $pins/maps/nfbpf_ipv4_aside type percpu_hash key 12 value 24 entries 16 name nfbpf_ipv4
+bpftool map create $pins/moved_nfbpf_ipv4 type array key 4 value 24 entries 1 name moved # two steps
+settle
+assert_eq "packets" "$packets" "$(was packets)"
+assert_settled "pins" "$(id_of program)" "$(kept)"
+
 step "killed while rows move, at many moments: the next swap moves the rest"
 rows=4000
 for i in $(seq $rows); do
@@ -146,7 +235,11 @@ done >"$work/rows"
 bpftool batch file "$work/rows" >"$work/rows.log" || fail "$(tail -3 "$work/rows.log")"
 packets=$(was packets) bytes=$(was bytes)
 next_swap=("$build/tests/bpf/grown.bpf.o") later_swap=(--drop-members "$traffic")
-swapping() { # in the background, its process in $swapper; returns when the new maps are there
+swapping() { # in the background; bpf_path is written when the module is told
+    : >$module/parameters/bpf_path
+    start_swapping
+}
+start_swapping() { # in the background, its process in $swapper; returns when the new maps are there
     "$build/exporter/loader/nfbpf-load" --pin-dir "$pins" --run-dir "$run" swap "${next_swap[@]}" >"$work/swap.log" 2>&1 &
     swapper=$!
     while [ ! -e $pins/moved_nfbpf_ipv4 ] && kill -0 $swapper 2>/dev/null; do :; done
@@ -164,9 +257,12 @@ for attempt in $(seq 12); do
     sleep "$(awk -v took="$took" -v part="$attempt" 'BEGIN { print took * part / 13 }')"
     kill -9 $swapper 2>/dev/null && killed=$((killed + 1))
     wait $swapper 2>/dev/null || true
-    id_of program >$module/program/id # the module was told, or it was not
+    [ ! -s $module/parameters/bpf_path ] || id_of program >$module/program/id
     load swap swap "${next_swap[@]}" >/dev/null 2>>"$work/resumed.log"
     id_of program >$module/program/id
+    assert_settled "attempt $attempt" "$(id_of program)" "$(kept)"
+    map=$(bpftool -j map show pinned "$pins/maps/nfbpf_ipv4" | jq .id)
+    [ "$map" = "$(jq '.maps[] | select(.name == "nfbpf_ipv4").id' "$run/state.json")" ] || fail "attempt $attempt: the manifest names another map than $map"
     [ "$packets $bytes $((rows + 3))" = "$(was packets) $(was bytes) $(map_rows "$pins/maps/nfbpf_ipv4")" ] ||
         fail "after attempt $attempt: $packets $bytes is $(was packets) $(was bytes) in $(map_rows "$pins/maps/nfbpf_ipv4") rows"
 done 2> >(grep -v Killed >&2)
