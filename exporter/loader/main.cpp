@@ -13,6 +13,7 @@
 #include <sstream>
 
 #include "abi/nfbpf.h"
+#include "base/one_name.h"
 #include "loader/datapath.h"
 #include "loader/filter.h"
 #include "loader/kernel_module.h"
@@ -308,12 +309,6 @@ void describe_attach(CLI::App& command, Arguments& arguments) {
                    "only say whether the options are right and, where a program is attached, "
                    "whether the kernel takes the one of --datapath with its maps");
   command.add_option("--group", arguments.group, "group that may read the pins, by name or number");
-}
-
-// "/a/b/", "b" and "/a/./b" are one folder: module, manifest and messages know it by one name.
-std::filesystem::path one_name(const std::filesystem::path& dir) {
-  const auto path = std::filesystem::absolute(dir).lexically_normal();
-  return path.has_filename() ? path : path.parent_path();
 }
 
 }  // namespace
