@@ -17,7 +17,6 @@
 #include "loader/datapath.h"
 #include "loader/filter.h"
 #include "loader/kernel_module.h"
-#include "loader/netfilter_link.h"
 #include "loader/renew.h"
 #include "loader/run_lock.h"
 #include "loader/swap.h"
@@ -51,10 +50,7 @@ int complain(const Error& error) {
 
 // What can be known of an attach beforehand: for who would have to take away what is attached.
 Result<void> check_attach(const AttachOptions& options) {
-  if (const auto points = hook_points(options.hooks, options.families); !points)
-    return tl::unexpected(points.error());
-  if (options.module_file && !std::filesystem::exists(*options.module_file))
-    return fail("--module: " + options.module_file->string() + " does not exist");
+  if (auto ok = check_options(options); !ok) return ok;
   // Of several datapaths one that is refused is no error; and where no program is pinned nothing
   // counts that could be lost.
   if (options.datapath == "auto" || !std::filesystem::exists(options.pin_dir / NFBPF_PIN_PROGRAM))

@@ -46,6 +46,8 @@ says "of words alone" "^nothing is known" renew --check
 says "of the last of two" "attach by kmod would fail at" renew --check --datapath pinned --hooks in --datapath kmod --hooks out
 says "with the maps" "would fail at" renew --check --datapath pinned
 assert_refused "a hook" '--hooks: "side" is unknown' renew --check --hooks side
+assert_refused "a priority" '--priority: "early" is no priority' renew --check --priority early
+assert_refused "a datapath" '--datapath: "magic" is unknown' renew --check --datapath magic
 assert_refused "a module" "/no/such.ko does not exist" renew --check --module /no/such.ko
 assert_refused "another key" "pinned at $pins/maps/" renew --check --datapath pinned --key source,service
 assert_refused "a program" "kernel.* refused|kernel: " \
