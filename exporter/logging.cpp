@@ -5,9 +5,11 @@
 #include <spdlog/spdlog.h>
 
 #include <array>
+#include <atomic>
 #include <chrono>
 #include <ctime>
 #include <nlohmann/json.hpp>
+#include <utility>
 
 namespace nfbpf {
 namespace {
@@ -44,15 +46,17 @@ std::string quoted(std::string_view text) {
   return nlohmann::json(text).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
 }
 
+using ChosenFormat = std::atomic<config::LogFormat>;
+
 class LineFormatter final : public spdlog::formatter {
  public:
-  explicit LineFormatter(config::LogFormat format) : format_(format) {}
+  explicit LineFormatter(std::shared_ptr<const ChosenFormat> format) : format_(std::move(format)) {}
 
   void format(const spdlog::details::log_msg& message, spdlog::memory_buf_t& out) override {
     const std::string_view payload(message.payload.data(), message.payload.size());
     const std::string ts = timestamp(message.time);
     const std::string line =
-        format_ == config::LogFormat::kJson
+        *format_ == config::LogFormat::kJson
             ? fmt::format("{{\"ts\":\"{}\",\"level\":\"{}\",\"msg\":{}}}\n", ts,
                           word(message.level), quoted(payload))
             : fmt::format("ts={} level={} msg={}\n", ts, word(message.level), quoted(payload));
@@ -64,7 +68,7 @@ class LineFormatter final : public spdlog::formatter {
   }
 
  private:
-  config::LogFormat format_;
+  std::shared_ptr<const ChosenFormat> format_;
 };
 
 spdlog::level::level_enum spdlog_level(config::LogLevel level) {
@@ -81,20 +85,28 @@ spdlog::level::level_enum spdlog_level(config::LogLevel level) {
   return spdlog::level::info;
 }
 
+std::shared_ptr<spdlog::logger> install_logger(std::shared_ptr<const ChosenFormat> format) {
+  auto logger =
+      std::make_shared<spdlog::logger>("nfbpf", std::make_shared<spdlog::sinks::stderr_sink_mt>());
+  logger->set_formatter(std::make_unique<LineFormatter>(std::move(format)));
+  // A line that cannot be written (a full disk) is lost; the exporter goes on.
+  logger->set_error_handler([](const std::string&) {});
+  spdlog::set_default_logger(logger);
+  return logger;
+}
+
 }  // namespace
 
 std::unique_ptr<spdlog::formatter> make_formatter(config::LogFormat format) {
-  return std::make_unique<LineFormatter>(format);
+  return std::make_unique<LineFormatter>(std::make_shared<ChosenFormat>(format));
 }
 
+// Whoever logs has the default logger without a count of its own: it is installed once, and stays.
 void set_up_logging(config::LogLevel level, config::LogFormat format) {
-  auto logger =
-      std::make_shared<spdlog::logger>("nfbpf", std::make_shared<spdlog::sinks::stderr_sink_mt>());
-  logger->set_formatter(make_formatter(format));
+  static const auto chosen = std::make_shared<ChosenFormat>(format);
+  static const auto logger = install_logger(chosen);
+  *chosen = format;
   logger->set_level(spdlog_level(level));
-  // A line that cannot be written (a full disk) is lost; the exporter goes on.
-  logger->set_error_handler([](const std::string&) {});
-  spdlog::set_default_logger(std::move(logger));
 }
 
 }  // namespace nfbpf

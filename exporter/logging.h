@@ -12,6 +12,7 @@
 namespace nfbpf {
 
 // One line a message on stderr: logfmt (ts=... level=info msg="...") or JSON with the same members.
+// Again while other threads log: from then on as it says now.
 void set_up_logging(config::LogLevel level, config::LogFormat format);
 
 // The formatter alone, for tests.

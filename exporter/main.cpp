@@ -282,8 +282,8 @@ Result<void> give_up_privileges(const Settings& settings) {
     if (auto ok = confine::become(settings.run_as); !ok) return ok;
   if (auto ok = confine::check_user(settings.allow_root); !ok) return ok;
   // Another user is not to have root's rights, however it came by them.
-  if (auto ok = confine::drop_capabilities(settings.allow_root && asks_for_types(settings.config));
-      !ok)
+  const bool is_root = ::geteuid() == 0;
+  if (auto ok = confine::drop_capabilities(is_root && asks_for_types(settings.config)); !ok)
     return ok;
   return confine::check_readable(settings.read_again);
 }

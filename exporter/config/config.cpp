@@ -8,6 +8,7 @@
 #include <array>
 #include <charconv>
 
+#include "base/one_name.h"
 #include "config/map_rules.h"
 #include "config/nearest.h"
 #include "config/networks.h"
@@ -23,7 +24,7 @@ Result<void> set_directory(const Place& place, const YAML::Node& node,
   const auto text = scalar(place, node, allowed);
   if (!text) return tl::unexpected(text.error());
   if (text->front() != '/') return place.refuse("has \"" + *text + "\", allowed is " + allowed);
-  target = *text;
+  target = one_name(*text);
   return {};
 }
 

@@ -75,14 +75,24 @@ WebAccess::Stamps WebAccess::stamps(const WebConfig& config) const {
   return stamps;
 }
 
+// A file that is rewritten in place is empty for a while: that must let nobody in.
+Result<void> WebAccess::check_change(const Now& next) const {
+  if ((next.identity == nullptr) != (now_->identity == nullptr))
+    return fail(file_.string() + ": TLS comes and goes with a restart alone");
+  if (next.config.users.empty() && !now_->config.users.empty())
+    return fail(file_.string() +
+                ": basic_auth_users is gone, which lets in anybody with a restart alone");
+  return {};
+}
+
 // What cannot be read now is tried again at the next look, changed or not: the files may have been
 // caught half written.
 void WebAccess::look_again() {
   const Stamps found = stamps(now_->config);
   if (applies_ && found == stamps_) return;
   auto read_now = read();
-  if (read_now && (read_now->identity == nullptr) != (now_->identity == nullptr))
-    read_now = fail(file_.string() + ": TLS comes and goes with a restart alone");
+  if (read_now)
+    if (auto ok = check_change(*read_now); !ok) read_now = tl::unexpected(ok.error());
   applies_ = read_now.has_value();
   if (!read_now) {
     if (read_now.error().what != logged_)

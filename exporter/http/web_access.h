@@ -60,6 +60,7 @@ class WebAccess {
   WebAccess(std::filesystem::path file, Load load);
   [[nodiscard]] Result<Now> read() const;
   [[nodiscard]] Stamps stamps(const WebConfig& config) const;
+  [[nodiscard]] Result<void> check_change(const Now& next) const;
   void look_again();
 
   std::filesystem::path file_;

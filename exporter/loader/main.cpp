@@ -13,10 +13,12 @@
 #include <sstream>
 
 #include "abi/nfbpf.h"
+#include "base/one_name.h"
 #include "loader/datapath.h"
 #include "loader/filter.h"
 #include "loader/kernel_module.h"
 #include "loader/renew.h"
+#include "loader/run_lock.h"
 #include "loader/swap.h"
 
 namespace {
@@ -34,6 +36,7 @@ struct Arguments {
   std::filesystem::path swap_file;
   bool drop_members = false;
   bool renew = false;
+  bool check = false;
   std::filesystem::path rule_file;
   bool json = false;
   std::filesystem::path pin_dir = NFBPF_PIN_DIR_DEFAULT;
@@ -43,6 +46,24 @@ struct Arguments {
 int complain(const Error& error) {
   std::fprintf(stderr, "nfbpf-load: %s\n", error.what.c_str());
   return 1;
+}
+
+// What can be known of an attach beforehand: for who would have to take away what is attached.
+Result<void> check_attach(const AttachOptions& options) {
+  if (auto ok = check_options(options); !ok) return ok;
+  // Of several datapaths one that is refused is no error; and where no program is pinned nothing
+  // counts that could be lost.
+  if (options.datapath == "auto" || !std::filesystem::exists(options.pin_dir / NFBPF_PIN_PROGRAM))
+    return {};
+  const auto lock = RunLock::take(options.run_dir);
+  if (!lock) return tl::unexpected(lock.error());
+  return try_load(options, options.datapath);
+}
+
+int run_check(const AttachOptions& options) {
+  if (auto ok = check_attach(options); !ok) return complain(ok.error());
+  std::printf("nothing is known that an attach by %s would fail at\n", options.datapath.c_str());
+  return 0;
 }
 
 int run_attach(Arguments& arguments) {
@@ -57,6 +78,7 @@ int run_attach(Arguments& arguments) {
     if (!gid) return complain(gid.error());
     options.readers.group = *gid;
   }
+  if (arguments.check) return run_check(options);
   std::string how = "attached";
   const auto manifest = arguments.renew ? renew(options, how) : attach(options);
   if (!manifest) return complain(manifest.error());
@@ -235,6 +257,8 @@ void describe_choices(CLI::App& command, Arguments& arguments) {
 
 void describe_attach(CLI::App& command, Arguments& arguments) {
   AttachOptions& options = arguments.attach;
+  // The unit gives some, and what its owner has to say comes after them.
+  command.option_defaults()->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
   command
       .add_option("--datapath", options.datapath,
                   "auto, kmod, netfilter-link, or pinned: load and pin only")
@@ -277,13 +301,10 @@ void describe_attach(CLI::App& command, Arguments& arguments) {
   command.add_flag("--renew", arguments.renew,
                    "where something is attached, only bring in another program: the way of an "
                    "upgrade");
+  command.add_flag("--check", arguments.check,
+                   "only say whether the options are right and, where a program is attached, "
+                   "whether the kernel takes the one of --datapath with its maps");
   command.add_option("--group", arguments.group, "group that may read the pins, by name or number");
-}
-
-// "/a/b/", "b" and "/a/./b" are one folder: module, manifest and messages know it by one name.
-std::filesystem::path one_name(const std::filesystem::path& dir) {
-  const auto path = std::filesystem::absolute(dir).lexically_normal();
-  return path.has_filename() ? path : path.parent_path();
 }
 
 }  // namespace

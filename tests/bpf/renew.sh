@@ -39,6 +39,21 @@ assert_refused "another datapath" "--datapath kmod: pinned is attached, .* detac
 next_release traffic.bpf.o
 assert_refused "nobody knows who runs it" "datapath pinned: only those who run .*detach, then attach" renew
 
+step "a check: what an attach would be refused for, and nothing changed"
+state() { find "$pins" "$run" | sort; id_of program; cat "$run/state.json"; }
+before=$(state)
+says "of words alone" "^nothing is known" renew --check
+says "of the last of two" "attach by kmod would fail at" renew --check --datapath pinned --hooks in --datapath kmod --hooks out
+says "with the maps" "would fail at" renew --check --datapath pinned
+assert_refused "a hook" '--hooks: "side" is unknown' renew --check --hooks side
+assert_refused "a priority" '--priority: "early" is no priority' renew --check --priority early
+assert_refused "a datapath" '--datapath: "magic" is unknown' renew --check --datapath magic
+assert_refused "a module" "/no/such.ko does not exist" renew --check --module /no/such.ko
+assert_refused "another key" "pinned at $pins/maps/" renew --check --datapath pinned --key source,service
+assert_refused "a program" "kernel.* refused|kernel: " \
+    renew --check --datapath kmod --program "$build/tests/bpf/not_safe.bpf.o"
+[ "$before" = "$(state)" ] || fail "changed: $(diff <(echo "$before") <(state))"
+
 step "the module: swapped if the object is another, else left alone"
 sed -i 's/"datapath": "pinned"/"datapath": "kmod"/' "$run/state.json"
 run_module
@@ -61,7 +76,6 @@ says "after a rollback" "^renewed by kmod" renew
 id_of program >$module/program/id
 
 step "refused, and nothing changed"
-state() { find "$pins" "$run" | sort; id_of program; cat "$run/state.json"; }
 before=$(state)
 for wrong in "shrunk:value.bytes: is gone" "not_safe:kernel.* refused|kernel: "; do
     cp "$build/tests/bpf/${wrong%%:*}.bpf.o" "$objects/traffic.bpf.o"

@@ -117,6 +117,8 @@ is "maps that cannot be shown" 0 "$(value nfbpf_maps_skipped)"
 is nfbpf_up 1 "$(value nfbpf_up)"
 start --run-as nfbpf-test
 is "CapEff of another user" $none "$(status CapEff)"
+start --allow-root --run-as nfbpf-test
+is "CapEff of another user, where root would be let" $none "$(status CapEff)"
 
 # ---- certificates ----
 configure

@@ -63,6 +63,7 @@ prometheus_start() { # URL... | --config FILE
     [ -z "${prometheus_history:-}" ] ||
         "$prometheus_bin/promtool" tsdb create-blocks-from openmetrics "$prometheus_history" "$prometheus_dir/data" >/dev/null ||
         die "promtool refuses the history $prometheus_history"
+    : >"$prometheus_dir/log" # it is looked into before the other process has it
     "$prometheus_bin/prometheus" --config.file="$prometheus_dir/prometheus.yml" \
         --storage.tsdb.path="$prometheus_dir/data" --web.listen-address=127.0.0.1:0 \
         --log.level=info >"$prometheus_dir/log" 2>&1 &

@@ -42,6 +42,18 @@ log: {level: debug, format: json}
   EXPECT_EQ(config->log_format, LogFormat::kJson);
 }
 
+// Their parents are folders that are opened: one of "/run/nfbpf/" is not "/run/nfbpf".
+TEST(Config, KnowsAFolderByOneName) {
+  for (const std::string name :
+       {"/run/nfbpf", "/run/nfbpf/", "//run/./nfbpf//", "/run/x/../nfbpf"}) {
+    const auto config = parse("run_dir: " + name + "\npin_dir: " + name, "f.yaml");
+    ASSERT_TRUE(config) << config.error().what;
+    EXPECT_EQ(config->run_dir, "/run/nfbpf") << name;
+    EXPECT_EQ(config->pin_dir, "/run/nfbpf") << name;
+    EXPECT_EQ(config->run_dir.parent_path(), "/run") << name;
+  }
+}
+
 struct Refused {
   const char* yaml;
   const char* error;

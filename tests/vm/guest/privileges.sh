@@ -7,23 +7,51 @@
 gid=990
 nfbpf-load attach --datapath kmod --object-dir "$NFBPF_BPF" --group $gid
 assert_refused "root" "root is more than it needs: .*--run-as USER" nfbpf_exporter --web.listen-address 127.0.0.1:0
-nfbpf_exporter --run-as nobody:nfbpf --web.listen-address 127.0.0.1:9987 >/tmp/exporter.log 2>&1 &
-exporter=$!
-own=$(mktemp -d)
+own=$(mktemp -d) exporter=''
 end() {
-    kill $exporter 2>/dev/null
+    [ -z "$exporter" ] || kill "$exporter" 2>/dev/null
     wait
     cat /tmp/exporter.log
     rm -rf /sys/fs/bpf/confined "$own"
     nfbpf-load detach
 }
 trap end EXIT
-page() {
-    exec 3<>/dev/tcp/127.0.0.1/9987 || return 1
+page() { # [PORT]
+    exec 3<>"/dev/tcp/127.0.0.1/${1:-9987}" || return 1
     printf 'GET /metrics HTTP/1.0\r\n\r\n' >&3
     sed '1,/^\r*$/d' <&3
     exec 3>&-
 } 2>/dev/null
+none=0000000000000000 cap_bpf=0000008000000000
+case $(uname -r) in # before 5.19 maps are for CAP_BPF alone
+5.10.*) wanted=$cap_bpf ;;
+*) wanted=$none ;;
+esac
+
+# up_of CAPS: nfbpf_up of one that is started with these capabilities and no more, and is no root.
+up_of() { # LIST of setpriv
+    local other
+    setpriv --reuid 65534 --regid $gid --clear-groups --no-new-privs --bounding-set="$1" --inh-caps="$1" --ambient-caps="$1" \
+        nfbpf_exporter --web.listen-address 127.0.0.1:9988 >>/tmp/exporter.log 2>&1 &
+    other=$!
+    for _ in $(seq 300); do
+        ! page 9988 >/tmp/page || break
+        sleep 0.1
+    done
+    effective=$(sed -n 's/^CapEff:[[:space:]]*//p' /proc/$other/status)
+    up=$(sed -n 's/^nfbpf_up //p' /tmp/page)
+    kill $other
+    wait $other
+}
+step "as deploy/systemd has it, without and with the drop-in for kernels before 5.19"
+up_of -all
+assert_eq "up without a capability" "$([ $wanted = $none ] && echo 1 || echo 0)" "$up"
+up_of -all,+bpf
+assert_eq "up with CAP_BPF" 1 "$up"
+assert_eq "CapEff, which the kernel wants or which is given up" $wanted "$effective"
+
+nfbpf_exporter --run-as nobody:nfbpf --web.listen-address 127.0.0.1:9987 >>/tmp/exporter.log 2>&1 &
+exporter=$!
 for _ in $(seq 300); do
     ! page >/tmp/page || break
     sleep 0.1
@@ -37,11 +65,6 @@ assert_eq "up" 1 "$(sed -n 's/^nfbpf_up //p' /tmp/page)"
 grep '^nfbpf_sandbox_info' /tmp/page
 assert_eq "Uid" "65534 65534 65534 65534" "$(status Uid | tr '\t' ' ')"
 assert_eq "Gid" "990 990 990 990" "$(status Gid | tr '\t' ' ')"
-none=0000000000000000 cap_bpf=0000008000000000
-case $(uname -r) in # before 5.19 maps are for CAP_BPF alone
-5.10.*) wanted=$cap_bpf ;;
-*) wanted=$none ;;
-esac
 for set in CapEff CapPrm; do assert_eq $set $wanted "$(status $set)"; done
 for set in CapInh CapAmb CapBnd; do assert_eq $set $none "$(status $set)"; done
 assert_eq "NoNewPrivs" 1 "$(status NoNewPrivs)"
