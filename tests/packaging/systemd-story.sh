@@ -57,7 +57,11 @@ assert_eq "counters that fell" "" "$(falls /run/pages/*)"
 read -r more more_bytes < <(nfbpf-traffic udp --to 10.1.0.2 --count 10000)
 assert_eq "sent before and since = counted" "$((packets + more)) $((bytes + more_bytes))" "$(flow packets out) $(flow bytes out)"
 
-step "removed, then purged: nothing is left"
+step "removed, then purged: nothing is left, not even what was kept by hand"
+systemctl stop nfbpf-exporter.service nfbpf.service
+nfbpf-load attach >/dev/null 2>&1
+nfbpf-load detach --keep-maps
+[ -d $NFBPF_PINS/maps ] || fail "no maps were kept"
 apt remove nfbpf-exporter nfbpf-dkms
 [ ! -e $NFBPF_PINS ] || fail "left pins: $(find $NFBPF_PINS)"
 [ ! -e /run/nfbpf ] || fail "left /run/nfbpf: $(ls /run/nfbpf)"
