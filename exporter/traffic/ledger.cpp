@@ -305,11 +305,14 @@ Table Ledger::other_table(PartState& part, const Table& live,
     for (std::size_t i = 0; i < width; ++i) {
       if (part.gauges[i]) continue;
       const std::uint64_t sum = sums[cell * width + i];
-      // Rows that others took out have been counted: what they had stays.
-      if (!part.drained && sum < last[i]) offsets[i] += last[i] - sum;
-      // Forgotten with us, it would be what rows had that are taken out before the next one looks.
-      changed |= !part.drained && sum != last[i];
-      last[i] = sum;
+      if (!part.drained) {
+        // Rows that others took out have been counted: what they had stays.
+        if (sum < last[i]) offsets[i] += last[i] - sum;
+        // Forgotten with us, it would be what rows had that are taken out before the next one
+        // looks.
+        changed |= sum != last[i];
+        last[i] = sum;
+      }
       values[shown++] = offsets[i] + sum;
     }
   }

@@ -132,7 +132,9 @@ class Ledger {
     // Keys that left lately, and when. One that came back between two looks of a reader would be a
     // series that fell.
     std::map<std::vector<std::byte>, double> left;
-    std::vector<std::uint64_t> cell_live_sums;  // of maps whose rows may vanish: when last shown
+    // Of maps whose rows may vanish: when last shown. Of a drained part 0: its rows go nowhere but
+    // into the offsets, and a later part of the same map must not take them for vanished.
+    std::vector<std::uint64_t> cell_live_sums;
   };
   struct Candidate {
     std::uint64_t score;

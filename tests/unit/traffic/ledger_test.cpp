@@ -338,6 +338,25 @@ TEST(Ledger, WhatWasDrainedOutlivesTheBuffer) {
   EXPECT_EQ(other_packets(map.show(empty).tables), 100U);
 }
 
+TEST(Ledger, WhatWasDrainedOfOtherOutlivesTheBufferOnce) {
+  Ledger buffer({{kIpv4Layout, true}}, {1, 900});
+  const std::vector<Table> rows_of_it{table_of(kIpv4Layout, rows({{1, 100}, {2, 20}}))};
+  EXPECT_EQ(other_packets(buffer.show(rows_of_it).tables), 120U);
+  buffer.drain(rows_of_it, 1);
+  Ledger map({{kIpv4Layout, false}}, {1, 900});
+  ASSERT_TRUE(map.restore(buffer.save()));
+  const std::vector<Table> empty{table_of(kIpv4Layout, {})};
+  EXPECT_EQ(other_packets(map.show(empty).tables), 120U);
+  EXPECT_EQ(other_packets(map.show(rows_of_it).tables), 240U);
+  // And back, after which the rows are drained.
+  Ledger again({{kIpv4Layout, true}}, {1, 900});
+  ASSERT_TRUE(again.restore(map.save()));
+  again.drain(rows_of_it, 2);
+  Ledger last({{kIpv4Layout, false}}, {1, 900});
+  ASSERT_TRUE(last.restore(again.save()));
+  EXPECT_EQ(other_packets(last.show(empty).tables), 240U);
+}
+
 // The built-in keys have their labels in another order each: see abi/nfbpf.h.
 TEST(Ledger, OtherOfBothFamiliesIsOneAndWhole) {
   const auto ipv4 = std::make_shared<const Layout>(test::ipv4_layout());
