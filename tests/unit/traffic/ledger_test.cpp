@@ -92,11 +92,11 @@ class World {
   }
 
   void step() {
-    switch (pick(16)) {
+    switch (pick(17)) {
       case 0:
         return rank();
       case 1:
-        return drain();
+        return buffered_ ? drain() : rank();
       case 2:
         return restart();
       case 3:
@@ -109,6 +109,8 @@ class World {
       case 6:
       case 7:
         return look(pick(2));
+      case 8:
+        return pick(3) == 0 ? swap() : traffic();
       default:
         return traffic();
     }
@@ -142,7 +144,8 @@ class World {
   std::uint32_t pick(std::uint32_t below) { return static_cast<std::uint32_t>(random_() % below); }
 
   void boot() {
-    ledger_.emplace(std::vector<LedgerPart>{{kIpv4Layout, true}, {kOtherLayout, true}}, options_);
+    ledger_.emplace(
+        std::vector<LedgerPart>{{kIpv4Layout, buffered_}, {kOtherLayout, buffered_}}, options_);
     if (saved_.empty()) return;
     const auto ok = ledger_->restore(saved_);
     ASSERT_TRUE(ok) << ok.error().what;
@@ -155,14 +158,14 @@ class World {
     const std::uint64_t packets = pick(50) == 0 ? (std::uint64_t{1} << 50) + pick(9) : pick(20);
     for (std::size_t i = 0; i < 2; ++i) {
       const std::uint64_t count = packets * (i == 0 ? 1 : 100);
-      buffers_[active_][part][key][i] += count;
+      buffers_[buffered_ ? active_ : 0][part][key][i] += count;
       counted_[i] += count;
     }
   }
 
   std::vector<Table> live_tables() const {
     std::vector<Rows> rows = buffers_[active_];
-    if (!drained_)
+    if (!drained_ || !buffered_)
       for (std::size_t part = 0; part < 2; ++part)
         for (const auto& [key, counts] : buffers_[1 - active_][part])
           for (std::size_t i = 0; i < 2; ++i) rows[part][key][i] += counts[i];
@@ -203,7 +206,14 @@ class World {
 
   void restart() {
     boot();
-    if (!drained_) finish_drain();
+    if (buffered_ && !drained_) finish_drain();
+  }
+
+  // A program without buffers, which counts into the first of them whatever the word says; or back.
+  void swap() {
+    buffered_ = !buffered_;
+    if (buffered_) drained_ = false;
+    boot();
   }
 
   std::mt19937 random_;
@@ -213,6 +223,7 @@ class World {
   std::array<std::vector<Rows>, 2> buffers_{std::vector<Rows>(2), std::vector<Rows>(2)};
   std::size_t active_ = 0;
   bool drained_ = true;
+  bool buffered_ = true;
   Counts counted_{};
   Page seen_;
   double now_ = 1000;
