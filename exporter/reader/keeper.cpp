@@ -22,7 +22,7 @@ std::vector<traffic::LedgerPart> ledger_parts(const std::vector<Keeper::Part>& p
   std::vector<traffic::LedgerPart> result;
   for (const Keeper::Part& part : parts)
     result.push_back(
-        {std::make_shared<const traffic::Layout>(part.first->layout()), part.second != nullptr});
+        {std::make_shared<const traffic::Layout>(part.first->layout()), part.is_drained()});
   return result;
 }
 
@@ -111,9 +111,7 @@ Result<void> Keeper::remember(std::unique_ptr<Epoch> epoch) {
   keeping_.kept = true;
   fit_into_memory();
   if (*saved) to_empty_ = buffer_of((*saved)->note);
-  const bool buffers =
-      std::ranges::any_of(parts_, [](const Part& p) { return p.second != nullptr; });
-  if (!buffers) return {};
+  if (!has_buffers()) return {};
   if (!epoch) {
     auto pinned = open_epoch(places_.pin_dir);
     if (!pinned) return tl::unexpected(pinned.error());
@@ -139,8 +137,13 @@ void Keeper::fit_into_memory() {
   lowered_limit_ = fits;
 }
 
-// The maps that a note speaks of. Where the program that runs now knows no buffers, they are two
-// maps like any others, told by their names.
+bool Keeper::has_buffers() const {
+  return std::ranges::any_of(parts_, &Part::is_drained);
+}
+
+// The maps that a note speaks of: those that the program counts into as the epoch says. Where it
+// knows no buffers, the note is of a program before it, and of all that may have been buffers then:
+// what reads as one table, and two maps that are told by their names.
 std::vector<MapSource*> Keeper::maps_of(std::uint32_t buffer) const {
   const auto named = [this](const std::string& name) -> MapSource* {
     const auto found = std::ranges::find_if(
@@ -149,6 +152,7 @@ std::vector<MapSource*> Keeper::maps_of(std::uint32_t buffer) const {
   };
   std::vector<MapSource*> maps;
   for (const Part& part : parts_) {
+    if (has_buffers() && !part.is_drained()) continue;
     if (part.second != nullptr) {
       maps.push_back(buffer == 0 ? part.first : part.second);
       continue;
@@ -163,16 +167,20 @@ Result<std::vector<traffic::Table>> Keeper::live() {
   std::vector<traffic::Table> tables;
   maps_.clear();
   const auto counted_already = to_empty_ ? maps_of(*to_empty_) : std::vector<MapSource*>();
+  const auto read = [&](MapSource& map) {
+    auto table = map.read();
+    if (table && std::ranges::find(counted_already, &map) != counted_already.end()) table->clear();
+    return table;
+  };
   for (const Part& part : parts_) {
-    const bool second = part.second != nullptr && epoch_ && epoch_->active() == 1;
+    const bool second = part.is_drained() && epoch_ && epoch_->active() == 1;
     MapSource* counted = second ? part.second : part.first;
     MapSource* other = second ? part.first : part.second;
-    auto table = counted->read();
+    auto table = read(*counted);
     if (!table) return tl::unexpected(table.error());
     const std::uint64_t capacity = table->capacity();
-    if (std::ranges::find(counted_already, counted) != counted_already.end()) table->clear();
-    if (other != nullptr && (undrained_ || !epoch_)) {
-      const auto rest = other->read();
+    if (other != nullptr && (undrained_ || !epoch_ || !part.by_epoch)) {
+      const auto rest = read(*other);
       if (!rest) return tl::unexpected(rest.error());
       if (rest->rows() > 0) *table = traffic::fold_together(*table, *rest);
     }
@@ -229,7 +237,7 @@ Result<void> Keeper::drain(double now) {
   std::vector<traffic::Table> rows;
   std::uint64_t count = 0;
   for (const Part& part : parts_) {
-    if (part.second == nullptr) {
+    if (!part.is_drained()) {
       rows.emplace_back(std::make_shared<const traffic::Layout>(part.first->layout()), 0);
       continue;
     }
@@ -261,7 +269,7 @@ bool Keeper::is_due(double now) const {
   if (now - drained_at_ >= options_.idle_seconds / 3 || now < drained_at_) return true;
   std::uint64_t room = ~std::uint64_t{0};
   for (std::size_t i = 0; i < parts_.size() && i < maps_.size(); ++i)
-    if (parts_[i].second != nullptr) room = std::min(room, maps_[i].capacity);
+    if (parts_[i].is_drained()) room = std::min(room, maps_[i].capacity);
   return epoch_->made(epoch_->active()) >= room / 2;
 }
 

@@ -34,7 +34,12 @@ class Keeper {
   // One table: a map, or two buffers of one.
   struct Part {
     MapSource* first = nullptr;
-    MapSource* second = nullptr;  // null: it is no buffer, and its rows are not ours to take out
+    MapSource* second = nullptr;
+    // Whether the program counts into the one of both that the epoch names, and our taking rows out
+    // of the other harms nobody. A program that knows no buffers may count into either; then the
+    // table is both, and its rows stay where they are.
+    bool by_epoch = true;
+    [[nodiscard]] bool is_drained() const { return second != nullptr && by_epoch; }
   };
   struct Places {
     std::filesystem::path pin_dir, run_dir;
@@ -85,6 +90,7 @@ class Keeper {
   Result<void> save();
   Result<void> drain(double now);
   [[nodiscard]] std::vector<MapSource*> maps_of(std::uint32_t buffer) const;
+  [[nodiscard]] bool has_buffers() const;
   Result<void> empty();
   Result<void> rank(double now);
   Result<void> note_waiting(double now);

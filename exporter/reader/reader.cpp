@@ -7,7 +7,6 @@
 #include <cerrno>
 #include <chrono>
 #include <iterator>
-#include <map>
 #include <utility>
 
 #include "base/boot_time.h"
@@ -28,6 +27,29 @@ constexpr const char* kModuleDatapath = "kmod";
 bool same_rows(const traffic::Layout& a, const traffic::Layout& b) {
   return a.key_size == b.key_size && a.labels == b.labels && a.counters == b.counters &&
          a.histograms == b.histograms;
+}
+
+// A map is a table of its own, or the second half of one: also under a program that does not know of
+// it, or what it has would be taken from the series that it is part of.
+tl::expected<void, Failure> add_part(std::vector<Keeper::Part>& parts, const ManifestMap& map,
+                                     MapSource* source, bool has_epoch) {
+  const bool by_epoch = !map.second_of.empty();
+  const std::string& name = by_epoch || !has_epoch ? map.second_of : map.maybe_second_of;
+  const auto first = std::ranges::find_if(
+      parts, [&](const Keeper::Part& part) { return part.first->layout().map == name; });
+  const bool same = first != parts.end() && same_rows(first->first->layout(), source->layout());
+  if (first == parts.end() || (!same && !by_epoch)) {
+    parts.push_back({source, nullptr});
+    return {};
+  }
+  if (!same)
+    return tl::unexpected(
+        Failure{ErrorClass::kLayout,
+                Error{0, "map " + map.name + ": has other labels or counters than " + name +
+                             ", whose second buffer it is; detach and load again"}});
+  first->second = source;
+  first->by_epoch = by_epoch;
+  return {};
 }
 
 template <typename Collect>
@@ -132,7 +154,6 @@ Reader::Step Reader::open_all() {
   opening.origin = std::move(manifest->origin);
   opening.pin_dir = paths_.pin_dir.empty() ? manifest->pin_dir : paths_.pin_dir;
   std::vector<Keeper::Part> parts;
-  std::map<std::string, std::size_t> part_of;
   for (const ManifestMap& map : manifest->maps) {
     auto opened = opener_->open(map);
     if (!opened) return tl::unexpected(std::move(opened.error()));
@@ -144,18 +165,7 @@ Reader::Step Reader::open_all() {
     auto grouped = std::make_unique<GroupedSource>(std::move(opened->source), grouping_);
     MapSource* source = grouped.get();
     opening.sources.push_back(std::move(grouped));
-    if (const auto first = part_of.find(map.second_of); first != part_of.end()) {
-      if (!same_rows(parts[first->second].first->layout(), source->layout()))
-        return tl::unexpected(Failure{
-            ErrorClass::kLayout,
-            Error{0, "map " + map.name + ": has other labels or counters than " + map.second_of +
-                         ", whose second buffer it is; detach "
-                         "and load again"}});
-      parts[first->second].second = source;
-    } else {
-      part_of[map.name] = parts.size();
-      parts.push_back({source, nullptr});
-    }
+    if (auto step = add_part(parts, map, source, opened->has_epoch); !step) return step;
   }
   auto keeper =
       Keeper::open({opening.pin_dir, paths_.run_dir}, std::move(parts), options_, looks_only_);

@@ -185,7 +185,8 @@ std::vector<std::vector<bool>> Ledger::nobody_leaves() const {
   return leaving;
 }
 
-// Those that are marked are added to `other` if `keep`; the rest is numbered anew.
+// Those that are marked are added to `other` if `keep`, and stay away for a while; else they are
+// gone with their rows, and a row that comes back counts anew. The rest is numbered anew.
 void Ledger::remove(const std::vector<std::vector<bool>>& leaving, bool keep) {
   for (std::size_t p = 0; p < states_.size(); ++p) {
     if (std::ranges::find(leaving[p], true) == leaving[p].end()) continue;
@@ -196,8 +197,8 @@ void Ledger::remove(const std::vector<std::vector<bool>>& leaving, bool keep) {
     for (std::size_t n = 0; n < leaving[p].size(); ++n) {
       const std::span<const std::uint64_t> offsets(part.series.offsets.data() + n * width, width);
       const auto key = part.series.index.key(n);
-      if (leaving[p][n]) part.left[std::vector<std::byte>(key.begin(), key.end())] = ranked_at_;
       if (leaving[p][n] && keep) {
+        part.left[std::vector<std::byte>(key.begin(), key.end())] = ranked_at_;
         const std::size_t cell = cell_of(part, key);
         add(part, part.cells.offsets.data() + cell * width, offsets, 1);
       } else if (!leaving[p][n]) {
@@ -453,28 +454,31 @@ bool Ledger::rank(const LiveTables& live, double now) {
     }
   }
 
+  // No more leave in kAwaySeconds than there are places: what is remembered of them is bounded.
+  const std::size_t limit = row_limit();
+  std::size_t away = 0;
+  for (const PartState& part : states_) away += part.left.size();
   auto leaving = nobody_leaves();
   std::vector<Series> staying;
   for (std::uint32_t p = 0; p < states_.size(); ++p) {
     for (std::uint32_t n = 0; n < leaving[p].size(); ++n) {
       const bool idle = now - states_[p].activity[n].at >= options_.idle_seconds;
-      if (idle && !is_live[p][n])
+      if (idle && !is_live[p][n] && away < limit) {
         leaving[p][n] = changed = true;
-      else
+        ++away;
+      } else {
         staying.push_back({scores[p][n], p, n});
+      }
     }
   }
   std::ranges::sort(staying, {}, &Series::score);
 
   auto entering = candidates(live, assignment);
-  const std::size_t limit = row_limit();
   std::size_t weakest = 0;
-  for (; staying.size() - weakest > limit; ++weakest) {
+  for (; staying.size() - weakest > limit; ++weakest, ++away) {
     leaving[staying[weakest].part][staying[weakest].number] = changed = true;
   }
   std::size_t room = limit - (staying.size() - weakest);
-  std::size_t away = 0;
-  for (const PartState& part : states_) away += part.left.size();
   std::size_t taken = 0;  // of the candidates, from the busiest down
   while (taken < entering.size()) {
     const Candidate& candidate = entering[entering.size() - 1 - taken];
@@ -482,7 +486,6 @@ bool Ledger::rank(const LiveTables& live, double now) {
       --room;
     } else {
       // Twice as busy, or the two would change places for ever, and each time begin at 0.
-      // And no more in kAwaySeconds than there are places: what is remembered of them is bounded.
       if (away++ >= limit) break;
       if (weakest == staying.size() || candidate.score / 2 <= staying[weakest].score) break;
       leaving[staying[weakest].part][staying[weakest].number] = true;

@@ -129,8 +129,10 @@ class Ledger {
     std::vector<const Field*> kept;  // labels that a cell has
     Rows series, cells;
     std::vector<Activity> activity;  // by series
-    // Keys that left lately, and when. One that came back between two looks of a reader would be a
-    // series that fell.
+    // Keys that rank() folded into `other` lately, and when; no more than there may be series. One
+    // that came back between two looks of a reader would be a series that fell. Those whose row was
+    // deleted are not among them: with it went what they had counted, and the row that comes back
+    // is another one, all of which is to be shown.
     std::map<std::vector<std::byte>, double> left;
     // Of maps whose rows may vanish: when last shown. Of a drained part 0: its rows go nowhere but
     // into the offsets, and a later part of the same map must not take them for vanished.

@@ -144,8 +144,8 @@ class World {
   std::uint32_t pick(std::uint32_t below) { return static_cast<std::uint32_t>(random_() % below); }
 
   void boot() {
-    ledger_.emplace(
-        std::vector<LedgerPart>{{kIpv4Layout, buffered_}, {kOtherLayout, buffered_}}, options_);
+    ledger_.emplace(std::vector<LedgerPart>{{kIpv4Layout, buffered_}, {kOtherLayout, buffered_}},
+                    options_);
     if (saved_.empty()) return;
     const auto ok = ledger_->restore(saved_);
     ASSERT_TRUE(ok) << ok.error().what;
@@ -457,6 +457,41 @@ TEST(Ledger, WhoLeftStaysAwayForAWhile) {
   EXPECT_EQ(packets(l.show(back).tables, 1), ~std::uint64_t{0});
   (void)l.rank(back, 311);
   EXPECT_EQ(packets(l.show(back).tables, 1), 0U);
+}
+
+// As a map of connections has them, which the program deletes when they end.
+TEST(Ledger, WhoVanishesIsForgottenAndMayComeBackAtOnce) {
+  Ledger l({{kIpv4Layout, false}}, {5, 900});
+  const auto show = [&](const Rows& of) {
+    const std::vector<Table> live{table_of(kIpv4Layout, of)};
+    return l.show(live).tables;
+  };
+  for (std::uint32_t i = 0; i < 1000; ++i) {
+    EXPECT_EQ(packets(show(rows({{i, 1}})), i), 1U);
+    ASSERT_LE(l.save().size(), l.state_bytes(5)) << i;
+  }
+  EXPECT_EQ(packets(show(rows({{7, 4}})), 7), 4U) << "another connection, and none of it was shown";
+  EXPECT_FALSE(l.is_over());
+}
+
+TEST(Ledger, NoMoreLeaveInFiveMinutesThanThereArePlaces) {
+  Ledger l({{kIpv4Layout, true}}, {100, 60});
+  const std::vector<Table> empty{table_of(kIpv4Layout, {})};
+  for (std::uint32_t minute = 0; minute < 60; ++minute) {
+    Rows busy;
+    for (std::uint32_t i = 0; i < 100; ++i) busy[{1, 6, 0, minute * 100 + i}] = {1, 100};
+    const std::vector<Table> live{table_of(kIpv4Layout, busy)};
+    (void)l.show(live);
+    l.drain(live, minute * 60.0);
+    (void)l.rank(empty, minute * 60.0);
+    ASSERT_LE(l.save().size(), l.state_bytes(100)) << "minute " << minute;
+    const auto shown = l.show(empty).tables;
+    std::uint64_t sum = 0;
+    for (const auto& [name, counts] : page_of(shown)) sum += counts[0];
+    EXPECT_EQ(sum, (minute + 1) * 100);
+  }
+  (void)l.rank(empty, 10'000);
+  EXPECT_EQ(l.series(), 0U) << "all are idle, and go in the end";
 }
 
 TEST(Ledger, OtherIsOfTheSameFamiliesAsTheRows) {
