@@ -163,6 +163,17 @@ std::vector<MapSource*> Keeper::maps_of(std::uint32_t buffer) const {
   return maps;
 }
 
+Keeper::Past Keeper::past() const {
+  return {drained_at_, ranked_at_, keeping_.drains, keeping_.drained_rows};
+}
+
+void Keeper::go_on_from(const Past& past) {
+  drained_at_ = past.drained_at;
+  ranked_at_ = past.ranked_at;
+  keeping_.drains = past.drains;
+  keeping_.drained_rows = past.drained_rows;
+}
+
 Result<std::vector<traffic::Table>> Keeper::live() {
   std::vector<traffic::Table> tables;
   maps_.clear();
@@ -229,7 +240,9 @@ Result<void> Keeper::empty() {
 }
 
 Result<void> Keeper::drain(double now) {
+  // What a keeper before left undone is no drain of the buffer that is counted into.
   if (!undrained_) {
+    drained_at_ = now;
     undrained_ = epoch_->active();
     epoch_->turn();
   }
@@ -250,7 +263,6 @@ Result<void> Keeper::drain(double now) {
   to_empty_ = undrained_;
   undrained_.reset();
   if (auto ok = save(); !ok) return ok;
-  drained_at_ = now;
   keeping_.drains += count > 0 ? 1 : 0;
   keeping_.drained_rows += count;
   return empty();
@@ -266,7 +278,7 @@ Result<void> Keeper::note_waiting(double now) {
 }
 
 bool Keeper::is_due(double now) const {
-  if (now - drained_at_ >= options_.idle_seconds / 3 || now < drained_at_) return true;
+  if (now - *drained_at_ >= options_.idle_seconds / 3 || now < *drained_at_) return true;
   std::uint64_t room = ~std::uint64_t{0};
   for (std::size_t i = 0; i < parts_.size() && i < maps_.size(); ++i)
     if (parts_[i].is_drained()) room = std::min(room, maps_[i].capacity);
@@ -274,16 +286,14 @@ bool Keeper::is_due(double now) const {
 }
 
 Result<void> Keeper::tick(double now, const std::function<bool()>& still_ours) {
-  if (!ticked_) {
-    drained_at_ = ranked_at_ = now;
-    ticked_ = true;
-  }
+  if (!drained_at_) drained_at_ = now;
+  if (!ranked_at_) ranked_at_ = now;
   // How much room there is, is known from a read; nobody may have scraped yet.
   if (epoch_ && maps_.empty())
     if (const auto read = live(); !read) return tl::unexpected(read.error());
   // Before rows are taken out: a row that was busy since the last time shows that in no other.
-  const bool over_due = ledgers_.is_over() && now - ranked_at_ >= kRankSeconds;
-  const bool idle_due = !epoch_ && now - ranked_at_ >= options_.idle_seconds / 3;
+  const bool over_due = ledgers_.is_over() && now - *ranked_at_ >= kRankSeconds;
+  const bool idle_due = !epoch_ && now - *ranked_at_ >= options_.idle_seconds / 3;
   if (over_due || idle_due)
     if (auto ok = rank(now); !ok) return ok;
   if (!to_empty_ && !(epoch_ && (undrained_ || is_due(now)))) return {};

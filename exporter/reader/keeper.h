@@ -66,6 +66,15 @@ class Keeper {
   // seconds. Error code EBUSY: the lock was not to be had for a minute; nothing has changed.
   Result<void> tick(double now, const std::function<bool()>& still_ours);
 
+  // What one keeper hands to the next of the same process, beside what is saved: when it last did
+  // what, for one that is opened at each failed read would never be due; and what it has done.
+  struct Past {
+    std::optional<double> drained_at, ranked_at;  // nothing: no tick yet
+    std::uint64_t drains = 0, drained_rows = 0;
+  };
+  [[nodiscard]] Past past() const;
+  void go_on_from(const Past& past);
+
   // What an earlier keeper left of it; nothing where there was none.
   [[nodiscard]] Result<std::optional<traffic::Continuity>> continuity() const;
   Result<void> keep(const traffic::Continuity& continuity);
@@ -109,8 +118,7 @@ class Keeper {
   std::optional<std::uint32_t> to_empty_;
   std::optional<double> waiting_since_;  // for the loader's lock
   std::optional<std::uint32_t> lowered_limit_;
-  double drained_at_ = 0, ranked_at_ = 0;
-  bool ticked_ = false;
+  std::optional<double> drained_at_, ranked_at_;
   bool unsaved_ = false;  // something changed that could not be saved
   std::vector<traffic::MapFill> maps_;
   traffic::Keeping keeping_;

@@ -31,10 +31,15 @@ struct ManifestMap {
   // Else of a map NAME_b beside NAME, of the same object, the latter: buffers of a program before,
   // if that object has an epoch.
   std::string maybe_second_of = {};
-  bool is_buffer = false;                // either of the two: it is ours to empty
-  bool may_be_noted = false;             // NAME or NAME_b, and a note may say that it is to be emptied
+  bool is_buffer = false;     // either of the two: it is ours to empty
+  bool may_be_noted = false;  // NAME or NAME_b, and a note may say that it is to be emptied
   std::vector<std::string> hidden = {};  // members of the key that say nothing: no labels of theirs
 };
+
+// Where the pin lets us: of what may be noted that is no error.
+[[nodiscard]] inline bool wants_to_write(const ManifestMap& map) {
+  return map.is_buffer || map.may_be_noted;
+}
 
 // <run_dir>/state.json: what is loaded, for readers without the privilege to ask the kernel.
 struct Manifest {

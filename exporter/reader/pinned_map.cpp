@@ -131,8 +131,8 @@ MapTypes types_of(const std::string& map, const bpf_map_info& info,
 // A buffer has to be writable. One that may be noted is read-only to us where its pin is.
 Result<UniqueFd> open_map(const std::string& path, const ManifestMap& map) {
   const char* absent = "; run nfbpf-load";
-  auto fd = open_pin(path, absent, map.is_buffer || map.may_be_noted);
-  if (fd || map.is_buffer || !map.may_be_noted) return fd;
+  auto fd = open_pin(path, absent, wants_to_write(map));
+  if (fd || map.is_buffer || !wants_to_write(map)) return fd;
   return open_pin(path, absent);
 }
 
@@ -187,8 +187,8 @@ tl::expected<MapOpener::Opened, Failure> PinOpener::open(const ManifestMap& map)
   const auto btf = Btf::parse(*raw, map.btf.string());
   if (!btf) return refuse(ErrorClass::kManifest, btf.error());
   if (is_state(*btf, info->btf_value_type_id)) return Opened{};
-  const std::string& first = has_epoch(*btf) && map.second_of.empty() ? map.maybe_second_of
-                                                                     : map.second_of;
+  const std::string& first =
+      has_epoch(*btf) && map.second_of.empty() ? map.maybe_second_of : map.second_of;
   if (is_dropped(first)) return Opened{};
   return source_of(std::move(*fd), *info, types_of(map.name, *info, map.hidden), *btf,
                    rules_of(first.empty() ? map.name : first));

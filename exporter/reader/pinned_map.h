@@ -38,8 +38,9 @@ class MapOpener {
   [[nodiscard]] virtual Opened open_other(const OtherPin& pin) = 0;
 };
 
-// Opens read-only what is not ours to empty, compares the kernel's map with the manifest, and the BTF file with its checksum.
-// Needs read permission on the pin and on the file and no capability, from Linux 6.1 on.
+// Opens read-only what is not ours to empty, compares the kernel's map with the manifest, and the
+// BTF file with its checksum. Needs read permission on the pin and on the file and no capability,
+// from Linux 6.1 on.
 class PinOpener final : public MapOpener {
  public:
   // `pin_dir` empty: the pins are where the manifest says. Else <pin_dir>/maps/<name>, for those

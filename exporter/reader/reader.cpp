@@ -29,8 +29,8 @@ bool same_rows(const traffic::Layout& a, const traffic::Layout& b) {
          a.histograms == b.histograms;
 }
 
-// A map is a table of its own, or the second half of one: also under a program that does not know of
-// it, or what it has would be taken from the series that it is part of.
+// A map is a table of its own, or the second half of one: also under a program that does not know
+// of it, or what it has would be taken from the series that it is part of.
 tl::expected<void, Failure> add_part(std::vector<Keeper::Part>& parts, const ManifestMap& map,
                                      MapSource* source, bool has_epoch) {
   const bool by_epoch = !map.second_of.empty();
@@ -105,14 +105,19 @@ std::optional<Reader::Stamp> Reader::stamp() const {
 Reader::Step Reader::follow_manifest() {
   const auto now = stamp();
   if (open_ && now && open_->stamp == now) return {};
-  open_.reset();
+  close();
   return open_all();
+}
+
+void Reader::close() {
+  if (open_) past_ = open_->keeper->past();
+  open_.reset();
 }
 
 void Reader::reconfigure(std::unique_ptr<MapOpener> opener, std::vector<OtherPin> other_pins,
                          traffic::LedgerOptions options, traffic::Grouping grouping) {
   const std::lock_guard lock(mutex_);
-  open_.reset();
+  close();
   last_.reset();
   opener_ = std::move(opener);
   other_pins_ = OtherPins(std::move(other_pins));
@@ -132,7 +137,7 @@ Result<void> Reader::tick(double now) {
   auto ok = note_datapath(now);
   if (ok) ok = open_->keeper->tick(now, [this] { return still_ours(); });
   // What went wrong half-way is in memory alone: begin again from what was saved.
-  if (!ok && ok.error().code != EBUSY) open_.reset();
+  if (!ok && ok.error().code != EBUSY) close();
   return ok;
 }
 
@@ -171,6 +176,7 @@ Reader::Step Reader::open_all() {
       Keeper::open({opening.pin_dir, paths_.run_dir}, std::move(parts), options_, looks_only_);
   if (!keeper) return tl::unexpected(Failure{ErrorClass::kOpen, std::move(keeper.error())});
   opening.keeper = std::move(*keeper);
+  opening.keeper->go_on_from(past_);
   if (const auto limit = opening.keeper->lowered_limit())
     opening.skipped.push_back(
         {NFBPF_PIN_SERIES, "series_limit " + std::to_string(options_.series_limit) +
@@ -228,10 +234,10 @@ Reader::Step Reader::read_maps_with_one_retry(traffic::Snapshot& snapshot) {
   auto step = read_all(snapshot);
   if (step) return step;
   // The maps may have been replaced under us: one more try with what is pinned now.
-  open_.reset();
+  close();
   if (auto reopened = open_all(); !reopened) return reopened;
   step = read_all(snapshot);
-  if (!step) open_.reset();
+  if (!step) close();
   return step;
 }
 

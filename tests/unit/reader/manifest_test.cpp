@@ -44,7 +44,8 @@ ManifestMap second_with(const std::string& first_sha, const std::string& more) {
   std::string text = kGood;
   const std::string second = R"({"name": "nfbpf_ipv4_b", "pin": "/b", "id": 9, "type": "hash",
      "key_size": 12, "value_size": 16, "max_entries": 1024, "key_type_id": 3, "value_type_id": 4,
-     "btf": "btf/aa.btf", "btf_sha256": ")" + first_sha + "\"" + more + "}, ";
+     "btf": "btf/aa.btf", "btf_sha256": ")" +
+                             first_sha + "\"" + more + "}, ";
   text.insert(text.find(R"({"name": ".rodata")"), second);
   auto manifest = parse_manifest(text, "state.json", "/run/nfbpf");
   EXPECT_TRUE(manifest) << manifest.error().error.what;
