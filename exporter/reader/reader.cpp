@@ -327,14 +327,14 @@ Reader::Step Reader::collect_hooks(traffic::Snapshot& snapshot) {
     if (auto ok = check_module_version(paths_.sysfs); !ok)
       return tl::unexpected(Failure{ErrorClass::kAbi, std::move(ok.error())});
   }
-  auto totals = read_hook_totals(paths_.sysfs);
+  auto totals = read_module_totals(paths_.sysfs);
   if (totals) {
     if (open_) {
-      *totals = continuity_.carry_on(std::move(*totals), hooks_since(paths_.sysfs));
+      totals->table = continuity_.carry_on(std::move(totals->table), totals->since);
       if (auto ok = open_->keeper->keep(continuity_); !ok)
         return tl::unexpected(Failure{ErrorClass::kRead, std::move(ok.error())});
     }
-    snapshot.tables.push_back(std::move(*totals));
+    snapshot.tables.push_back(std::move(totals->table));
     return {};
   }
   if (!expected && totals.error().code == ENOENT) return {};

@@ -396,6 +396,20 @@ TEST_F(ReaderTest, AModuleThatComesAfterAnotherGoesOnFromItAndTheGapIsBlind) {
   EXPECT_EQ(reader_.take()->blind_seconds, after->blind_seconds);
 }
 
+TEST_F(ReaderTest, ATimeThatCannotBeReadMakesNoOtherModule) {
+  load("kmod", 1, since_boot() - 50);
+  add_module("1.2");
+  set_module(1, "100");
+  EXPECT_EQ(module_packets(*reader_.take()), 100U);
+  const auto since = sysfs_.path() / "module/nfbpf/hooks/since";
+  fs::remove(since);
+  fs::create_directories(since);  // nothing can be read from it
+  EXPECT_EQ(module_packets(*reader_.take()), 100U);
+  fs::remove(since);
+  set_module(1, "101");
+  EXPECT_EQ(module_packets(*reader_.take()), 101U);
+}
+
 TEST_F(ReaderTest, LinksThatAreGoneAreBlind) {
   const auto pins = run_.path() / "pins";
   fs::create_directories(pins / "links/one");
