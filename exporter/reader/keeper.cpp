@@ -21,8 +21,8 @@ constexpr std::size_t kContinuityBytes = 2 * traffic::Continuity::kMostBytes + 2
 std::vector<traffic::LedgerPart> ledger_parts(const std::vector<Keeper::Part>& parts) {
   std::vector<traffic::LedgerPart> result;
   for (const Keeper::Part& part : parts)
-    result.push_back(
-        {std::make_shared<const traffic::Layout>(part.first->layout()), part.is_drained()});
+    result.push_back({std::make_shared<const traffic::Layout>(part.first->layout()),
+                      part.is_drained(), part.second != nullptr});
   return result;
 }
 

@@ -109,6 +109,7 @@ Ledger::PartState::PartState(const LedgerPart& part)
     : layout(part.layout),
       other_layout(layout_of_other(*part.layout)),
       drained(part.drained),
+      joined(part.joined),
       score_counter(traffic::score_counter(*part.layout)),
       series(part.layout->key_size),
       cells(other_layout->key_size) {
@@ -229,8 +230,9 @@ bool Ledger::drop_vanished(const LiveTables& live, const Assignment& assignment)
       const std::uint32_t number = assignment[p][row];
       if (number == kUnlisted) continue;
       // Less than it had when it entered: it was taken out, and made again before anybody looked.
+      // Or one half of it was, and the other is in `other` already: see show().
       leaving[p][number] =
-          states_[p].activity[number].owes &&
+          states_[p].activity[number].owes && !states_[p].joined &&
           owes_more(states_[p].series.offsets[number * width + score], live[p].values(row)[score]);
     }
     any |= std::ranges::find(leaving[p], true) != leaving[p].end();
@@ -240,7 +242,8 @@ bool Ledger::drop_vanished(const LiveTables& live, const Assignment& assignment)
 }
 
 // Of a map that is ours nobody else takes rows out. Where somebody did all the same, or made the
-// map anew, a series begins at 0 again: what it owes can be taken off nothing any more.
+// map anew, a series begins at 0 again: what it owes can be taken off nothing any more. So does one
+// of two maps that lost its row in one of them.
 bool Ledger::begin_anew(PartState& part, const Table& live,
                         const std::vector<std::uint32_t>& numbers) {
   if (std::ranges::none_of(part.activity, &Activity::owes)) return false;
@@ -331,7 +334,7 @@ Ledger::Shown Ledger::show(const LiveTables& live) {
   for (std::size_t p = 0; p < states_.size(); ++p) {
     PartState& part = states_[p];
     const std::size_t width = part.layout->counters.size();
-    if (part.drained) shown.changed |= begin_anew(part, live[p], assignment[p]);
+    if (part.drained || part.joined) shown.changed |= begin_anew(part, live[p], assignment[p]);
     Table table(part.layout, live[p].capacity());
     table.reserve(part.series.index.size());
     for (std::size_t n = 0; n < part.series.index.size(); ++n) {
@@ -438,6 +441,9 @@ bool Ledger::rank(const LiveTables& live, double now) {
   auto assignment = assign(live);
   bool changed = drop_vanished(live, assignment);
   if (changed) assignment = assign(live);
+  for (std::size_t p = 0; p < states_.size(); ++p)
+    if (states_[p].joined && !states_[p].drained)
+      changed |= begin_anew(states_[p], live[p], assignment[p]);
   changed |= list_new(live, assignment);
   note_activity(live, assignment, now);
 

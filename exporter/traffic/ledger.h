@@ -40,6 +40,8 @@ struct LedgerPart {
   std::shared_ptr<const Layout> layout;
   // The map's rows are taken out by us alone, and each by drain(). Of another map rows may vanish.
   bool drained = false;
+  // A row is the sum of those of two maps, of which one may vanish alone.
+  bool joined = false;
 };
 
 // Which rows are series of their own, and what each series stands at.
@@ -123,7 +125,7 @@ class Ledger {
     explicit PartState(const LedgerPart& part);
     std::shared_ptr<const Layout> layout;
     std::shared_ptr<const Layout> other_layout;
-    bool drained;
+    bool drained, joined;
     std::size_t score_counter;
     std::vector<bool> gauges;        // by counter
     std::vector<const Field*> kept;  // labels that a cell has
