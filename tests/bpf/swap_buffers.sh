@@ -114,3 +114,11 @@ assert_ge "after a reload" "$before" "$(emptied)"
 swap_to "$without"
 scrape
 assert_ge "after a swap" "$before" "$(emptied)"
+
+step "pins that are read-only to the exporter are no failure under a program that takes nothing out"
+chmod 440 "$pins"/maps/nfbpf_ipv4*
+kill -HUP "$exporter"
+sleep 1
+scrape
+assert_eq "all" $((1110 * cpus)) "$(value_of)"
+chmod 660 "$pins"/maps/nfbpf_ipv4*
