@@ -96,6 +96,19 @@ std::optional<double> hooks_since(const std::filesystem::path& sysfs) {
   return since;
 }
 
+Result<ModuleTotals> read_module_totals(const std::filesystem::path& sysfs) {
+  constexpr int kTries = 3;
+  auto since = hooks_since(sysfs);
+  for (int tries = 1;; ++tries) {
+    auto totals = read_hook_totals(sysfs);
+    if (!totals) return tl::unexpected(totals.error());
+    const auto afterwards = hooks_since(sysfs);
+    if (since == afterwards) return ModuleTotals{std::move(*totals), since};
+    if (tries == kTries) return ModuleTotals{std::move(*totals), std::nullopt};
+    since = afterwards;
+  }
+}
+
 std::optional<std::string> running_program(const std::filesystem::path& sysfs) {
   std::ifstream file(sysfs / "module/nfbpf/program/id");
   std::string id;

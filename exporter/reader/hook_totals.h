@@ -18,6 +18,14 @@ namespace nfbpf::reader {
 // it is not there, or is of a release that does not say.
 [[nodiscard]] std::optional<double> hooks_since(const std::filesystem::path& sysfs);
 
+// Totals, and since when the module counts that they are of. Nothing there: it does not say, cannot
+// be asked now, or changed with each try.
+struct ModuleTotals {
+  traffic::Table table;
+  std::optional<double> since;
+};
+[[nodiscard]] Result<ModuleTotals> read_module_totals(const std::filesystem::path& sysfs);
+
 // The id of the program that the module runs; nothing when it is not there.
 [[nodiscard]] std::optional<std::string> running_program(const std::filesystem::path& sysfs);
 

@@ -21,8 +21,8 @@ constexpr std::size_t kContinuityBytes = 2 * traffic::Continuity::kMostBytes + 2
 std::vector<traffic::LedgerPart> ledger_parts(const std::vector<Keeper::Part>& parts) {
   std::vector<traffic::LedgerPart> result;
   for (const Keeper::Part& part : parts)
-    result.push_back(
-        {std::make_shared<const traffic::Layout>(part.first->layout()), part.second != nullptr});
+    result.push_back({std::make_shared<const traffic::Layout>(part.first->layout()),
+                      part.is_drained(), part.second != nullptr});
   return result;
 }
 
@@ -111,9 +111,7 @@ Result<void> Keeper::remember(std::unique_ptr<Epoch> epoch) {
   keeping_.kept = true;
   fit_into_memory();
   if (*saved) to_empty_ = buffer_of((*saved)->note);
-  const bool buffers =
-      std::ranges::any_of(parts_, [](const Part& p) { return p.second != nullptr; });
-  if (!buffers) return {};
+  if (!has_buffers()) return {};
   if (!epoch) {
     auto pinned = open_epoch(places_.pin_dir);
     if (!pinned) return tl::unexpected(pinned.error());
@@ -139,8 +137,13 @@ void Keeper::fit_into_memory() {
   lowered_limit_ = fits;
 }
 
-// The maps that a note speaks of. Where the program that runs now knows no buffers, they are two
-// maps like any others, told by their names.
+bool Keeper::has_buffers() const {
+  return std::ranges::any_of(parts_, &Part::is_drained);
+}
+
+// The maps that a note speaks of: those that the program counts into as the epoch says. Where it
+// knows no buffers, the note is of a program before it, and of all that may have been buffers then:
+// what reads as one table, and two maps that are told by their names.
 std::vector<MapSource*> Keeper::maps_of(std::uint32_t buffer) const {
   const auto named = [this](const std::string& name) -> MapSource* {
     const auto found = std::ranges::find_if(
@@ -149,6 +152,7 @@ std::vector<MapSource*> Keeper::maps_of(std::uint32_t buffer) const {
   };
   std::vector<MapSource*> maps;
   for (const Part& part : parts_) {
+    if (has_buffers() && !part.is_drained()) continue;
     if (part.second != nullptr) {
       maps.push_back(buffer == 0 ? part.first : part.second);
       continue;
@@ -159,20 +163,35 @@ std::vector<MapSource*> Keeper::maps_of(std::uint32_t buffer) const {
   return maps;
 }
 
+Keeper::Past Keeper::past() const {
+  return {drained_at_, ranked_at_, keeping_.drains, keeping_.drained_rows};
+}
+
+void Keeper::go_on_from(const Past& past) {
+  drained_at_ = past.drained_at;
+  ranked_at_ = past.ranked_at;
+  keeping_.drains = past.drains;
+  keeping_.drained_rows = past.drained_rows;
+}
+
 Result<std::vector<traffic::Table>> Keeper::live() {
   std::vector<traffic::Table> tables;
   maps_.clear();
   const auto counted_already = to_empty_ ? maps_of(*to_empty_) : std::vector<MapSource*>();
+  const auto read = [&](MapSource& map) {
+    auto table = map.read();
+    if (table && std::ranges::find(counted_already, &map) != counted_already.end()) table->clear();
+    return table;
+  };
   for (const Part& part : parts_) {
-    const bool second = part.second != nullptr && epoch_ && epoch_->active() == 1;
+    const bool second = part.is_drained() && epoch_ && epoch_->active() == 1;
     MapSource* counted = second ? part.second : part.first;
     MapSource* other = second ? part.first : part.second;
-    auto table = counted->read();
+    auto table = read(*counted);
     if (!table) return tl::unexpected(table.error());
     const std::uint64_t capacity = table->capacity();
-    if (std::ranges::find(counted_already, counted) != counted_already.end()) table->clear();
-    if (other != nullptr && (undrained_ || !epoch_)) {
-      const auto rest = other->read();
+    if (other != nullptr && (undrained_ || !epoch_ || !part.by_epoch)) {
+      const auto rest = read(*other);
       if (!rest) return tl::unexpected(rest.error());
       if (rest->rows() > 0) *table = traffic::fold_together(*table, *rest);
     }
@@ -221,7 +240,9 @@ Result<void> Keeper::empty() {
 }
 
 Result<void> Keeper::drain(double now) {
+  // What a keeper before left undone is no drain of the buffer that is counted into.
   if (!undrained_) {
+    drained_at_ = now;
     undrained_ = epoch_->active();
     epoch_->turn();
   }
@@ -229,7 +250,7 @@ Result<void> Keeper::drain(double now) {
   std::vector<traffic::Table> rows;
   std::uint64_t count = 0;
   for (const Part& part : parts_) {
-    if (part.second == nullptr) {
+    if (!part.is_drained()) {
       rows.emplace_back(std::make_shared<const traffic::Layout>(part.first->layout()), 0);
       continue;
     }
@@ -242,7 +263,6 @@ Result<void> Keeper::drain(double now) {
   to_empty_ = undrained_;
   undrained_.reset();
   if (auto ok = save(); !ok) return ok;
-  drained_at_ = now;
   keeping_.drains += count > 0 ? 1 : 0;
   keeping_.drained_rows += count;
   return empty();
@@ -258,24 +278,22 @@ Result<void> Keeper::note_waiting(double now) {
 }
 
 bool Keeper::is_due(double now) const {
-  if (now - drained_at_ >= options_.idle_seconds / 3 || now < drained_at_) return true;
+  if (now - *drained_at_ >= options_.idle_seconds / 3 || now < *drained_at_) return true;
   std::uint64_t room = ~std::uint64_t{0};
   for (std::size_t i = 0; i < parts_.size() && i < maps_.size(); ++i)
-    if (parts_[i].second != nullptr) room = std::min(room, maps_[i].capacity);
+    if (parts_[i].is_drained()) room = std::min(room, maps_[i].capacity);
   return epoch_->made(epoch_->active()) >= room / 2;
 }
 
 Result<void> Keeper::tick(double now, const std::function<bool()>& still_ours) {
-  if (!ticked_) {
-    drained_at_ = ranked_at_ = now;
-    ticked_ = true;
-  }
+  if (!drained_at_) drained_at_ = now;
+  if (!ranked_at_) ranked_at_ = now;
   // How much room there is, is known from a read; nobody may have scraped yet.
   if (epoch_ && maps_.empty())
     if (const auto read = live(); !read) return tl::unexpected(read.error());
   // Before rows are taken out: a row that was busy since the last time shows that in no other.
-  const bool over_due = ledgers_.is_over() && now - ranked_at_ >= kRankSeconds;
-  const bool idle_due = !epoch_ && now - ranked_at_ >= options_.idle_seconds / 3;
+  const bool over_due = ledgers_.is_over() && now - *ranked_at_ >= kRankSeconds;
+  const bool idle_due = !epoch_ && now - *ranked_at_ >= options_.idle_seconds / 3;
   if (over_due || idle_due)
     if (auto ok = rank(now); !ok) return ok;
   if (!to_empty_ && !(epoch_ && (undrained_ || is_due(now)))) return {};

@@ -34,7 +34,12 @@ class Keeper {
   // One table: a map, or two buffers of one.
   struct Part {
     MapSource* first = nullptr;
-    MapSource* second = nullptr;  // null: it is no buffer, and its rows are not ours to take out
+    MapSource* second = nullptr;
+    // Whether the program counts into the one of both that the epoch names, and our taking rows out
+    // of the other harms nobody. A program that knows no buffers may count into either; then the
+    // table is both, and its rows stay where they are.
+    bool by_epoch = true;
+    [[nodiscard]] bool is_drained() const { return second != nullptr && by_epoch; }
   };
   struct Places {
     std::filesystem::path pin_dir, run_dir;
@@ -61,6 +66,15 @@ class Keeper {
   // seconds. Error code EBUSY: the lock was not to be had for a minute; nothing has changed.
   Result<void> tick(double now, const std::function<bool()>& still_ours);
 
+  // What one keeper hands to the next of the same process, beside what is saved: when it last did
+  // what, for one that is opened at each failed read would never be due; and what it has done.
+  struct Past {
+    std::optional<double> drained_at, ranked_at;  // nothing: no tick yet
+    std::uint64_t drains = 0, drained_rows = 0;
+  };
+  [[nodiscard]] Past past() const;
+  void go_on_from(const Past& past);
+
   // What an earlier keeper left of it; nothing where there was none.
   [[nodiscard]] Result<std::optional<traffic::Continuity>> continuity() const;
   Result<void> keep(const traffic::Continuity& continuity);
@@ -85,6 +99,7 @@ class Keeper {
   Result<void> save();
   Result<void> drain(double now);
   [[nodiscard]] std::vector<MapSource*> maps_of(std::uint32_t buffer) const;
+  [[nodiscard]] bool has_buffers() const;
   Result<void> empty();
   Result<void> rank(double now);
   Result<void> note_waiting(double now);
@@ -103,8 +118,7 @@ class Keeper {
   std::optional<std::uint32_t> to_empty_;
   std::optional<double> waiting_since_;  // for the loader's lock
   std::optional<std::uint32_t> lowered_limit_;
-  double drained_at_ = 0, ranked_at_ = 0;
-  bool ticked_ = false;
+  std::optional<double> drained_at_, ranked_at_;
   bool unsaved_ = false;  // something changed that could not be saved
   std::vector<traffic::MapFill> maps_;
   traffic::Keeping keeping_;

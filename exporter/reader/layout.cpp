@@ -45,6 +45,10 @@ bool is_state(const Btf& btf, std::uint32_t value_type_id) {
          type_name(btf.get(), value->type).ends_with(NFBPF_STATE_SUFFIX);
 }
 
+bool has_epoch(const Btf& btf) {
+  return btf__find_by_name_kind(btf.get(), NFBPF_EPOCH_SECTION, BTF_KIND_DATASEC) > 0;
+}
+
 Result<traffic::Layout> decode_layout(const Btf& btf, const MapTypes& types,
                                       const traffic::MapRules& rules) {
   traffic::Layout layout;

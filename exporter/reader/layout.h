@@ -47,6 +47,9 @@ struct MapTypes {
 // Whether a value of this type is a program's own memory: a struct whose name ends in _state.
 [[nodiscard]] bool is_state(const Btf& btf, std::uint32_t value_type_id);
 
+// Whether the object that these types are of has the word that chooses between two buffers.
+[[nodiscard]] bool has_epoch(const Btf& btf);
+
 // Key members become labels, value members counters, gauges and histograms, as the names of their
 // typedefs and tags say (bpf/abi/nfbpf.h) and `rules` want it otherwise. What cannot be shown is an
 // error that names the map and the member.

@@ -70,6 +70,26 @@ traffic::Origin origin_of(const json& state, const Manifest& manifest) {
   return origin;
 }
 
+const ManifestMap* named(const std::vector<ManifestMap>& maps, const std::string& name) {
+  const auto found = std::ranges::find(maps, name, &ManifestMap::name);
+  return found == maps.end() ? nullptr : &*found;
+}
+
+void mark_buffers(std::vector<ManifestMap>& maps) {
+  const std::string_view suffix = NFBPF_BUFFER_SUFFIX;
+  for (ManifestMap& map : maps) {
+    map.is_buffer = !map.second_of.empty() ||
+                    std::ranges::find(maps, map.name, &ManifestMap::second_of) != maps.end();
+    map.may_be_noted |= named(maps, map.name + NFBPF_BUFFER_SUFFIX) != nullptr;
+    if (!map.name.ends_with(suffix)) continue;
+    const auto* first = named(maps, map.name.substr(0, map.name.size() - suffix.size()));
+    if (first == nullptr) continue;
+    map.may_be_noted = true;
+    const bool same_object = !map.btf_sha256.empty() && map.btf_sha256 == first->btf_sha256;
+    if (map.second_of.empty() && same_object) map.maybe_second_of = first->name;
+  }
+}
+
 Manifest manifest_of(const json& state, const std::filesystem::path& run_dir) {
   Manifest manifest;
   manifest.abi_major = state.at("abi").at("major").get<std::uint32_t>();
@@ -83,10 +103,7 @@ Manifest manifest_of(const json& state, const std::filesystem::path& run_dir) {
     if (text_or_empty(entry, "name").starts_with(NFBPF_FILTER_PREFIX)) continue;
     if (!text_or_empty(entry, "pin").empty()) manifest.maps.push_back(map_of(entry, run_dir));
   }
-  for (ManifestMap& map : manifest.maps)
-    map.is_buffer =
-        !map.second_of.empty() ||
-        std::ranges::find(manifest.maps, map.name, &ManifestMap::second_of) != manifest.maps.end();
+  mark_buffers(manifest.maps);
   return manifest;
 }
 

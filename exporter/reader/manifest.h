@@ -25,11 +25,21 @@ struct ManifestMap {
   std::uint32_t value_type_id = 0;
   std::filesystem::path btf;  // raw BTF, absolute
   std::string btf_sha256;     // hex, lower case
-  // Of the second of two buffers (abi/nfbpf.h) the name of the first.
+  // Of the second of two buffers (abi/nfbpf.h) the name of the first, where the program that runs
+  // counts into the one that the epoch names.
   std::string second_of = {};
-  bool is_buffer = false;                // either of the two: it is ours to empty
+  // Else of a map NAME_b beside NAME, of the same object, the latter: buffers of a program before,
+  // if that object has an epoch.
+  std::string maybe_second_of = {};
+  bool is_buffer = false;     // either of the two: it is ours to empty
+  bool may_be_noted = false;  // NAME or NAME_b, and a note may say that it is to be emptied
   std::vector<std::string> hidden = {};  // members of the key that say nothing: no labels of theirs
 };
+
+// Where the pin lets us: of what may be noted that is no error.
+[[nodiscard]] inline bool wants_to_write(const ManifestMap& map) {
+  return map.is_buffer || map.may_be_noted;
+}
 
 // <run_dir>/state.json: what is loaded, for readers without the privilege to ask the kernel.
 struct Manifest {

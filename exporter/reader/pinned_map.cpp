@@ -118,13 +118,22 @@ tl::expected<MapOpener::Opened, Failure> source_of(UniqueFd fd, const bpf_map_in
   return MapOpener::Opened{
       std::make_unique<BatchReader>(std::make_unique<BpfMapCalls>(std::move(fd)),
                                     std::move(*layout), shape),
-      {}};
+      {},
+      has_epoch(btf)};
 }
 
 MapTypes types_of(const std::string& map, const bpf_map_info& info,
                   std::vector<std::string> hidden) {
   return {map,           info.btf_key_type_id, info.btf_value_type_id,
           info.key_size, info.value_size,      std::move(hidden)};
+}
+
+// A buffer has to be writable. One that may be noted is read-only to us where its pin is.
+Result<UniqueFd> open_map(const std::string& path, const ManifestMap& map) {
+  const char* absent = "; run nfbpf-load";
+  auto fd = open_pin(path, absent, wants_to_write(map));
+  if (fd || map.is_buffer || !wants_to_write(map)) return fd;
+  return open_pin(path, absent);
 }
 
 // The map's types from the file that the configuration names, else from the kernel.
@@ -161,11 +170,11 @@ MapOpener::Opened PinOpener::open_other(const OtherPin& pin) {
 
 tl::expected<MapOpener::Opened, Failure> PinOpener::open(const ManifestMap& map) {
   // Two buffers are one table under the name of the first.
-  const traffic::MapRules& rules = rules_of(map.second_of.empty() ? map.name : map.second_of);
-  if (rules.drop) return Opened{};
+  const auto is_dropped = [this](const std::string& name) { return rules_of(name).drop; };
+  if (is_dropped(map.second_of.empty() ? map.name : map.second_of)) return Opened{};
   const std::string path =
       pin_dir_.empty() ? map.pin : (pin_dir_ / NFBPF_PIN_MAPS / map.name).string();
-  auto fd = open_pin(path, "; run nfbpf-load", map.is_buffer);
+  auto fd = open_map(path, map);
   if (!fd) return refuse(ErrorClass::kOpen, fd.error());
   const auto info = info_of(*fd, path);
   if (!info) return refuse(ErrorClass::kOpen, info.error());
@@ -178,7 +187,11 @@ tl::expected<MapOpener::Opened, Failure> PinOpener::open(const ManifestMap& map)
   const auto btf = Btf::parse(*raw, map.btf.string());
   if (!btf) return refuse(ErrorClass::kManifest, btf.error());
   if (is_state(*btf, info->btf_value_type_id)) return Opened{};
-  return source_of(std::move(*fd), *info, types_of(map.name, *info, map.hidden), *btf, rules);
+  const std::string& first =
+      has_epoch(*btf) && map.second_of.empty() ? map.maybe_second_of : map.second_of;
+  if (is_dropped(first)) return Opened{};
+  return source_of(std::move(*fd), *info, types_of(map.name, *info, map.hidden), *btf,
+                   rules_of(first.empty() ? map.name : first));
 }
 
 }  // namespace nfbpf::reader

@@ -31,14 +31,16 @@ class MapOpener {
   struct Opened {
     std::unique_ptr<MapSource> source;
     std::string skipped_because;
+    bool has_epoch = false;  // its object has the word that chooses between two buffers
   };
   [[nodiscard]] virtual tl::expected<Opened, traffic::Failure> open(const ManifestMap& map) = 0;
   // That it cannot be opened is no failure of ours: it is skipped.
   [[nodiscard]] virtual Opened open_other(const OtherPin& pin) = 0;
 };
 
-// Opens read-only, compares the kernel's map with the manifest, and the BTF file with its checksum.
-// Needs read permission on the pin and on the file and no capability, from Linux 6.1 on.
+// Opens read-only what is not ours to empty, compares the kernel's map with the manifest, and the
+// BTF file with its checksum. Needs read permission on the pin and on the file and no capability,
+// from Linux 6.1 on.
 class PinOpener final : public MapOpener {
  public:
   // `pin_dir` empty: the pins are where the manifest says. Else <pin_dir>/maps/<name>, for those

@@ -7,7 +7,6 @@
 #include <cerrno>
 #include <chrono>
 #include <iterator>
-#include <map>
 #include <utility>
 
 #include "base/boot_time.h"
@@ -28,6 +27,29 @@ constexpr const char* kModuleDatapath = "kmod";
 bool same_rows(const traffic::Layout& a, const traffic::Layout& b) {
   return a.key_size == b.key_size && a.labels == b.labels && a.counters == b.counters &&
          a.histograms == b.histograms;
+}
+
+// A map is a table of its own, or the second half of one: also under a program that does not know
+// of it, or what it has would be taken from the series that it is part of.
+tl::expected<void, Failure> add_part(std::vector<Keeper::Part>& parts, const ManifestMap& map,
+                                     MapSource* source, bool has_epoch) {
+  const bool by_epoch = !map.second_of.empty();
+  const std::string& name = by_epoch || !has_epoch ? map.second_of : map.maybe_second_of;
+  const auto first = std::ranges::find_if(
+      parts, [&](const Keeper::Part& part) { return part.first->layout().map == name; });
+  const bool same = first != parts.end() && same_rows(first->first->layout(), source->layout());
+  if (first == parts.end() || (!same && !by_epoch)) {
+    parts.push_back({source, nullptr});
+    return {};
+  }
+  if (!same)
+    return tl::unexpected(
+        Failure{ErrorClass::kLayout,
+                Error{0, "map " + map.name + ": has other labels or counters than " + name +
+                             ", whose second buffer it is; detach and load again"}});
+  first->second = source;
+  first->by_epoch = by_epoch;
+  return {};
 }
 
 template <typename Collect>
@@ -83,14 +105,19 @@ std::optional<Reader::Stamp> Reader::stamp() const {
 Reader::Step Reader::follow_manifest() {
   const auto now = stamp();
   if (open_ && now && open_->stamp == now) return {};
-  open_.reset();
+  close();
   return open_all();
+}
+
+void Reader::close() {
+  if (open_) past_ = open_->keeper->past();
+  open_.reset();
 }
 
 void Reader::reconfigure(std::unique_ptr<MapOpener> opener, std::vector<OtherPin> other_pins,
                          traffic::LedgerOptions options, traffic::Grouping grouping) {
   const std::lock_guard lock(mutex_);
-  open_.reset();
+  close();
   last_.reset();
   opener_ = std::move(opener);
   other_pins_ = OtherPins(std::move(other_pins));
@@ -110,7 +137,7 @@ Result<void> Reader::tick(double now) {
   auto ok = note_datapath(now);
   if (ok) ok = open_->keeper->tick(now, [this] { return still_ours(); });
   // What went wrong half-way is in memory alone: begin again from what was saved.
-  if (!ok && ok.error().code != EBUSY) open_.reset();
+  if (!ok && ok.error().code != EBUSY) close();
   return ok;
 }
 
@@ -132,7 +159,6 @@ Reader::Step Reader::open_all() {
   opening.origin = std::move(manifest->origin);
   opening.pin_dir = paths_.pin_dir.empty() ? manifest->pin_dir : paths_.pin_dir;
   std::vector<Keeper::Part> parts;
-  std::map<std::string, std::size_t> part_of;
   for (const ManifestMap& map : manifest->maps) {
     auto opened = opener_->open(map);
     if (!opened) return tl::unexpected(std::move(opened.error()));
@@ -144,23 +170,13 @@ Reader::Step Reader::open_all() {
     auto grouped = std::make_unique<GroupedSource>(std::move(opened->source), grouping_);
     MapSource* source = grouped.get();
     opening.sources.push_back(std::move(grouped));
-    if (const auto first = part_of.find(map.second_of); first != part_of.end()) {
-      if (!same_rows(parts[first->second].first->layout(), source->layout()))
-        return tl::unexpected(Failure{
-            ErrorClass::kLayout,
-            Error{0, "map " + map.name + ": has other labels or counters than " + map.second_of +
-                         ", whose second buffer it is; detach "
-                         "and load again"}});
-      parts[first->second].second = source;
-    } else {
-      part_of[map.name] = parts.size();
-      parts.push_back({source, nullptr});
-    }
+    if (auto step = add_part(parts, map, source, opened->has_epoch); !step) return step;
   }
   auto keeper =
       Keeper::open({opening.pin_dir, paths_.run_dir}, std::move(parts), options_, looks_only_);
   if (!keeper) return tl::unexpected(Failure{ErrorClass::kOpen, std::move(keeper.error())});
   opening.keeper = std::move(*keeper);
+  opening.keeper->go_on_from(past_);
   if (const auto limit = opening.keeper->lowered_limit())
     opening.skipped.push_back(
         {NFBPF_PIN_SERIES, "series_limit " + std::to_string(options_.series_limit) +
@@ -218,10 +234,10 @@ Reader::Step Reader::read_maps_with_one_retry(traffic::Snapshot& snapshot) {
   auto step = read_all(snapshot);
   if (step) return step;
   // The maps may have been replaced under us: one more try with what is pinned now.
-  open_.reset();
+  close();
   if (auto reopened = open_all(); !reopened) return reopened;
   step = read_all(snapshot);
-  if (!step) open_.reset();
+  if (!step) close();
   return step;
 }
 
@@ -311,14 +327,14 @@ Reader::Step Reader::collect_hooks(traffic::Snapshot& snapshot) {
     if (auto ok = check_module_version(paths_.sysfs); !ok)
       return tl::unexpected(Failure{ErrorClass::kAbi, std::move(ok.error())});
   }
-  auto totals = read_hook_totals(paths_.sysfs);
+  auto totals = read_module_totals(paths_.sysfs);
   if (totals) {
     if (open_) {
-      *totals = continuity_.carry_on(std::move(*totals), hooks_since(paths_.sysfs));
+      totals->table = continuity_.carry_on(std::move(totals->table), totals->since);
       if (auto ok = open_->keeper->keep(continuity_); !ok)
         return tl::unexpected(Failure{ErrorClass::kRead, std::move(ok.error())});
     }
-    snapshot.tables.push_back(std::move(*totals));
+    snapshot.tables.push_back(std::move(totals->table));
     return {};
   }
   if (!expected && totals.error().code == ENOENT) return {};

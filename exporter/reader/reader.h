@@ -81,6 +81,7 @@ class Reader final : public traffic::SnapshotSource {
   [[nodiscard]] std::optional<Stamp> stamp() const;
   Step follow_manifest();
   Step open_all();
+  void close();
   void add_unknown_labels(Open& opening) const;
   Step read_all(traffic::Snapshot& snapshot);
   [[nodiscard]] Result<traffic::Table> named(traffic::Table table);
@@ -110,6 +111,7 @@ class Reader final : public traffic::SnapshotSource {
   std::weak_ptr<const traffic::Snapshot> last_;
   std::chrono::steady_clock::time_point last_began_{};
   std::optional<Open> open_;
+  Keeper::Past past_;  // of the one that was closed last
   // Of the datapath that was attached at that time, and that of every module since.
   traffic::Continuity continuity_;
   double continuity_of_ = 0;

@@ -72,9 +72,24 @@ double Continuity::blind_seconds(double now) const {
   return blind_ + (seen_ && !counting_ ? std::max(0.0, now - *seen_) : 0);
 }
 
+bool Continuity::any_fell(const Table& totals) const {
+  for (std::size_t row = 0; row < totals.rows(); ++row) {
+    const auto key = totals.key(row);
+    const auto values = totals.values(row);
+    const auto found = totals_.find({key.begin(), key.end()});
+    if (found == totals_.end()) continue;
+    for (std::size_t i = 0; i < std::min(values.size(), found->second.size()); ++i)
+      if (values[i] < found->second[i].last) return true;
+  }
+  return false;
+}
+
 Table Continuity::carry_on(Table totals, std::optional<double> since) {
-  const bool same_module = since == began_;
-  began_ = since;
+  // A time that is missing, now or before, may be one that could not be read: only a total that
+  // fell tells of another module then.
+  const bool can_tell = since && began_;
+  const bool same_module = can_tell ? since == began_ : !any_fell(totals);
+  if (since || !same_module) began_ = since;
   if (!same_module) {
     for (auto& [key, of_key] : totals_)
       for (Total& total : of_key) total.before += std::exchange(total.last, 0);
@@ -86,7 +101,7 @@ Table Continuity::carry_on(Table totals, std::optional<double> since) {
     of_key.resize(values.size());
     for (std::size_t i = 0; i < values.size(); ++i) {
       Total& total = of_key[i];
-      if (values[i] < total.last) total.before += total.last;  // a module that tells no time
+      if (values[i] < total.last) total.before += total.last;  // whatever its module says
       total.last = values[i];
       values[i] += total.before;
     }

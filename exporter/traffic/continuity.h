@@ -33,7 +33,8 @@ class Continuity {
   [[nodiscard]] double blind_seconds(double now) const;
   [[nodiscard]] bool counting() const { return counting_; }
 
-  // `totals` as the module that counts since `since` has them; comes back with those of all modules
+  // `totals` as the module that counts since `since` has them, nothing where that is not known;
+  // comes back with those of all modules
   // before. To be saved before it is shown.
   [[nodiscard]] Table carry_on(Table totals, std::optional<double> since);
 
@@ -44,6 +45,8 @@ class Continuity {
   [[nodiscard]] Result<void> restore(std::span<const std::byte> state);
 
  private:
+  [[nodiscard]] bool any_fell(const Table& totals) const;
+
   struct Total {
     std::uint64_t before = 0;  // of the modules before
     std::uint64_t last = 0;    // of this one, when read last

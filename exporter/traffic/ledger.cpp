@@ -109,6 +109,7 @@ Ledger::PartState::PartState(const LedgerPart& part)
     : layout(part.layout),
       other_layout(layout_of_other(*part.layout)),
       drained(part.drained),
+      joined(part.joined),
       score_counter(traffic::score_counter(*part.layout)),
       series(part.layout->key_size),
       cells(other_layout->key_size) {
@@ -185,7 +186,8 @@ std::vector<std::vector<bool>> Ledger::nobody_leaves() const {
   return leaving;
 }
 
-// Those that are marked are added to `other` if `keep`; the rest is numbered anew.
+// Those that are marked are added to `other` if `keep`, and stay away for a while; else they are
+// gone with their rows, and a row that comes back counts anew. The rest is numbered anew.
 void Ledger::remove(const std::vector<std::vector<bool>>& leaving, bool keep) {
   for (std::size_t p = 0; p < states_.size(); ++p) {
     if (std::ranges::find(leaving[p], true) == leaving[p].end()) continue;
@@ -196,8 +198,8 @@ void Ledger::remove(const std::vector<std::vector<bool>>& leaving, bool keep) {
     for (std::size_t n = 0; n < leaving[p].size(); ++n) {
       const std::span<const std::uint64_t> offsets(part.series.offsets.data() + n * width, width);
       const auto key = part.series.index.key(n);
-      if (leaving[p][n]) part.left[std::vector<std::byte>(key.begin(), key.end())] = ranked_at_;
       if (leaving[p][n] && keep) {
+        part.left[std::vector<std::byte>(key.begin(), key.end())] = ranked_at_;
         const std::size_t cell = cell_of(part, key);
         add(part, part.cells.offsets.data() + cell * width, offsets, 1);
       } else if (!leaving[p][n]) {
@@ -228,8 +230,9 @@ bool Ledger::drop_vanished(const LiveTables& live, const Assignment& assignment)
       const std::uint32_t number = assignment[p][row];
       if (number == kUnlisted) continue;
       // Less than it had when it entered: it was taken out, and made again before anybody looked.
+      // Or one half of it was, and the other is in `other` already: see show().
       leaving[p][number] =
-          states_[p].activity[number].owes &&
+          states_[p].activity[number].owes && !states_[p].joined &&
           owes_more(states_[p].series.offsets[number * width + score], live[p].values(row)[score]);
     }
     any |= std::ranges::find(leaving[p], true) != leaving[p].end();
@@ -239,7 +242,8 @@ bool Ledger::drop_vanished(const LiveTables& live, const Assignment& assignment)
 }
 
 // Of a map that is ours nobody else takes rows out. Where somebody did all the same, or made the
-// map anew, a series begins at 0 again: what it owes can be taken off nothing any more.
+// map anew, a series begins at 0 again: what it owes can be taken off nothing any more. So does one
+// of two maps that lost its row in one of them.
 bool Ledger::begin_anew(PartState& part, const Table& live,
                         const std::vector<std::uint32_t>& numbers) {
   if (std::ranges::none_of(part.activity, &Activity::owes)) return false;
@@ -305,11 +309,14 @@ Table Ledger::other_table(PartState& part, const Table& live,
     for (std::size_t i = 0; i < width; ++i) {
       if (part.gauges[i]) continue;
       const std::uint64_t sum = sums[cell * width + i];
-      // Rows that others took out have been counted: what they had stays.
-      if (!part.drained && sum < last[i]) offsets[i] += last[i] - sum;
-      // Forgotten with us, it would be what rows had that are taken out before the next one looks.
-      changed |= !part.drained && sum != last[i];
-      last[i] = sum;
+      if (!part.drained) {
+        // Rows that others took out have been counted: what they had stays.
+        if (sum < last[i]) offsets[i] += last[i] - sum;
+        // Forgotten with us, it would be what rows had that are taken out before the next one
+        // looks.
+        changed |= sum != last[i];
+        last[i] = sum;
+      }
       values[shown++] = offsets[i] + sum;
     }
   }
@@ -327,7 +334,7 @@ Ledger::Shown Ledger::show(const LiveTables& live) {
   for (std::size_t p = 0; p < states_.size(); ++p) {
     PartState& part = states_[p];
     const std::size_t width = part.layout->counters.size();
-    if (part.drained) shown.changed |= begin_anew(part, live[p], assignment[p]);
+    if (part.drained || part.joined) shown.changed |= begin_anew(part, live[p], assignment[p]);
     Table table(part.layout, live[p].capacity());
     table.reserve(part.series.index.size());
     for (std::size_t n = 0; n < part.series.index.size(); ++n) {
@@ -434,6 +441,9 @@ bool Ledger::rank(const LiveTables& live, double now) {
   auto assignment = assign(live);
   bool changed = drop_vanished(live, assignment);
   if (changed) assignment = assign(live);
+  for (std::size_t p = 0; p < states_.size(); ++p)
+    if (states_[p].joined && !states_[p].drained)
+      changed |= begin_anew(states_[p], live[p], assignment[p]);
   changed |= list_new(live, assignment);
   note_activity(live, assignment, now);
 
@@ -450,28 +460,31 @@ bool Ledger::rank(const LiveTables& live, double now) {
     }
   }
 
+  // No more leave in kAwaySeconds than there are places: what is remembered of them is bounded.
+  const std::size_t limit = row_limit();
+  std::size_t away = 0;
+  for (const PartState& part : states_) away += part.left.size();
   auto leaving = nobody_leaves();
   std::vector<Series> staying;
   for (std::uint32_t p = 0; p < states_.size(); ++p) {
     for (std::uint32_t n = 0; n < leaving[p].size(); ++n) {
       const bool idle = now - states_[p].activity[n].at >= options_.idle_seconds;
-      if (idle && !is_live[p][n])
+      if (idle && !is_live[p][n] && away < limit) {
         leaving[p][n] = changed = true;
-      else
+        ++away;
+      } else {
         staying.push_back({scores[p][n], p, n});
+      }
     }
   }
   std::ranges::sort(staying, {}, &Series::score);
 
   auto entering = candidates(live, assignment);
-  const std::size_t limit = row_limit();
   std::size_t weakest = 0;
-  for (; staying.size() - weakest > limit; ++weakest) {
+  for (; staying.size() - weakest > limit; ++weakest, ++away) {
     leaving[staying[weakest].part][staying[weakest].number] = changed = true;
   }
   std::size_t room = limit - (staying.size() - weakest);
-  std::size_t away = 0;
-  for (const PartState& part : states_) away += part.left.size();
   std::size_t taken = 0;  // of the candidates, from the busiest down
   while (taken < entering.size()) {
     const Candidate& candidate = entering[entering.size() - 1 - taken];
@@ -479,7 +492,6 @@ bool Ledger::rank(const LiveTables& live, double now) {
       --room;
     } else {
       // Twice as busy, or the two would change places for ever, and each time begin at 0.
-      // And no more in kAwaySeconds than there are places: what is remembered of them is bounded.
       if (away++ >= limit) break;
       if (weakest == staying.size() || candidate.score / 2 <= staying[weakest].score) break;
       leaving[staying[weakest].part][staying[weakest].number] = true;

@@ -40,6 +40,8 @@ struct LedgerPart {
   std::shared_ptr<const Layout> layout;
   // The map's rows are taken out by us alone, and each by drain(). Of another map rows may vanish.
   bool drained = false;
+  // A row is the sum of those of two maps, of which one may vanish alone.
+  bool joined = false;
 };
 
 // Which rows are series of their own, and what each series stands at.
@@ -123,16 +125,20 @@ class Ledger {
     explicit PartState(const LedgerPart& part);
     std::shared_ptr<const Layout> layout;
     std::shared_ptr<const Layout> other_layout;
-    bool drained;
+    bool drained, joined;
     std::size_t score_counter;
     std::vector<bool> gauges;        // by counter
     std::vector<const Field*> kept;  // labels that a cell has
     Rows series, cells;
     std::vector<Activity> activity;  // by series
-    // Keys that left lately, and when. One that came back between two looks of a reader would be a
-    // series that fell.
+    // Keys that rank() folded into `other` lately, and when; no more than there may be series. One
+    // that came back between two looks of a reader would be a series that fell. Those whose row was
+    // deleted are not among them: with it went what they had counted, and the row that comes back
+    // is another one, all of which is to be shown.
     std::map<std::vector<std::byte>, double> left;
-    std::vector<std::uint64_t> cell_live_sums;  // of maps whose rows may vanish: when last shown
+    // Of maps whose rows may vanish: when last shown. Of a drained part 0: its rows go nowhere but
+    // into the offsets, and a later part of the same map must not take them for vanished.
+    std::vector<std::uint64_t> cell_live_sums;
   };
   struct Candidate {
     std::uint64_t score;

@@ -342,7 +342,7 @@ Result<void> Ledger::restore(std::span<const std::byte> state) {
       const auto numbers = std::span(row.numbers);
       add(part, part.cells.offsets.data() + cell * width,
           placed(numbers.first(where.size()), where, width), 1);
-      if (is_cell)
+      if (is_cell && !part.drained)
         add(part, part.cell_live_sums.data() + cell * width,
             placed(numbers.subspan(where.size()), where, width), 1);
     };

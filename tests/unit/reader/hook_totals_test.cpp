@@ -2,9 +2,11 @@
 #include "reader/hook_totals.h"
 
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 
 #include <cerrno>
 #include <fstream>
+#include <thread>
 
 #include "folder.h"
 #include "reader/flowtables.h"
@@ -41,6 +43,34 @@ TEST(HookTotals, ReadsTheHooksThatAreThere) {
   EXPECT_EQ(table->values(0)[4], 12U);
   EXPECT_EQ(std::to_integer<int>(table->key(1)[0]), 1);
   EXPECT_EQ(std::to_integer<int>(table->key(1)[1]), 4);
+}
+
+// A module that is exchanged in the middle of a read, which waits in a FIFO for that.
+TEST(HookTotals, AreOfTheModuleWhoseTimeTheyComeWith) {
+  const test::Folder sysfs;
+  add_hook(sysfs.path(), "ipv4_local_in", "100\n");
+  const auto since = sysfs.path() / "module/nfbpf/hooks/since";
+  std::ofstream(since) << "1.5\n";
+  auto totals = read_module_totals(sysfs.path());
+  ASSERT_TRUE(totals) << totals.error().what;
+  EXPECT_EQ(totals->since, 1.5);
+  const auto packets = sysfs.path() / "module/nfbpf/hooks/ipv4_local_in/packets";
+  const auto next = sysfs.path() / "next";
+  fs::remove(packets);
+  ASSERT_EQ(::mkfifo(packets.c_str(), 0600), 0);
+  std::thread exchange([&] {
+    std::ofstream reading(packets);  // returns when it is being read
+    std::ofstream(next) << "7\n";
+    fs::rename(next, packets);
+    std::ofstream(next) << "2\n";
+    fs::rename(next, since);
+    reading << "150\n";
+  });
+  totals = read_module_totals(sysfs.path());
+  exchange.join();
+  ASSERT_TRUE(totals) << totals.error().what;
+  EXPECT_EQ(totals->since, 2.0);
+  EXPECT_EQ(totals->table.values(0)[0], 7U);
 }
 
 TEST(HookTotals, SaysThatThereIsNoModule) {

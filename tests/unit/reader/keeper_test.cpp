@@ -8,10 +8,12 @@
 
 #include <cerrno>
 #include <map>
+#include <nlohmann/json.hpp>
 #include <random>
 
 #include "base/unique_fd.h"
 #include "folder.h"
+#include "reader/manifest.h"
 #include "tables.h"
 
 namespace nfbpf::reader {
@@ -24,11 +26,13 @@ struct Kernel {
   std::uint64_t made[2] = {0, 0};
   int clears = 0;
   bool clear_fails = false;
+  bool read_only[2] = {false, false};  // how the maps were opened
+  bool knows_buffers = true;           // else it counts into the first, whatever `active` is
 
   void count(const std::string& address, std::uint64_t packets) {
-    const auto [row, fresh] = buffers[active].try_emplace(address, 0);
+    const auto [row, fresh] = buffers[knows_buffers ? active : 0].try_emplace(address, 0);
     row->second += packets;
-    made[active] += fresh ? 1 : 0;
+    made[active] += knows_buffers && fresh ? 1 : 0;
   }
 };
 
@@ -48,6 +52,7 @@ class FakeMap final : public MapSource {
   [[nodiscard]] Result<void> clear() override {
     ++kernel_.clears;
     if (kernel_.clear_fails) return fail("killed here");
+    if (kernel_.read_only[buffer_]) return fail_errno(EPERM, layout_.map);
     kernel_.buffers[buffer_].clear();
     return {};
   }
@@ -78,21 +83,54 @@ class KeeperTest : public testing::Test {
  protected:
   void SetUp() override { std::filesystem::create_directories(run_dir() / "btf"); }
 
-  void start(std::size_t memory_bytes = 1 << 20, bool buffers = true) {
+  // What the two maps are to a reader: buffers by the epoch; the same under a program that knows no
+  // epoch; two maps, where it cannot be told that they were buffers.
+  enum class Maps { kBuffers, kPair, kTwo };
+
+  // The same process opens it anew, as Reader does after a failed read.
+  void reopen(Maps maps = Maps::kBuffers) {
+    const auto past = keeper_->past();
+    start(memory_bytes_, maps);
+    keeper_->go_on_from(past);
+  }
+
+  void start(std::size_t memory_bytes = 1 << 20, Maps maps = Maps::kBuffers) {
     keeper_.reset();
     if (memory_bytes != memory_bytes_) file_.reset(::memfd_create("series", MFD_CLOEXEC));
     memory_bytes_ = memory_bytes;
+    open_maps(maps);
     ASSERT_EQ(::ftruncate(file_.get(), static_cast<off_t>(memory_bytes)), 0);
     auto memory = PinMemory::map_file(file_.get(), memory_bytes);
     ASSERT_TRUE(memory);
-    std::vector<Keeper::Part> parts{{&first_, &second_}};
-    if (!buffers) parts = {{&first_, nullptr}, {&second_, nullptr}};
+    std::vector<Keeper::Part> parts{{&first_, &second_, maps == Maps::kBuffers}};
+    if (maps == Maps::kTwo) parts = {{&first_, nullptr}, {&second_, nullptr}};
     auto keeper = Keeper::open_with({"", run_dir()}, parts, options_, std::move(*memory),
                                     std::make_unique<FakeEpoch>(kernel_));
     ASSERT_TRUE(keeper) << keeper.error().what;
     keeper_ = std::move(*keeper);
   }
   [[nodiscard]] std::filesystem::path run_dir() const { return folder_.path(); }
+
+  // For writing or not, as the manifest says of them.
+  void open_maps(Maps maps) {
+    nlohmann::json all = nlohmann::json::array();
+    for (const FakeMap* map : {&first_, &second_})
+      all.push_back({{"name", map->layout().map},
+                     {"pin", "/x"},
+                     {"id", 1},
+                     {"type", "hash"},
+                     {"key_size", 12},
+                     {"value_size", 16},
+                     {"max_entries", 8},
+                     {"key_type_id", 1},
+                     {"value_type_id", 2}});
+    if (maps == Maps::kBuffers) all[1]["second_of"] = first_.layout().map;
+    const nlohmann::json state = {
+        {"abi", {{"major", 1}, {"minor", 0}}}, {"program", {{"name", "p"}}}, {"maps", all}};
+    const auto manifest = parse_manifest(state.dump(), "state.json", run_dir());
+    ASSERT_TRUE(manifest) << manifest.error().error.what;
+    for (const int i : {0, 1}) kernel_.read_only[i] = !wants_to_write(manifest->maps[i]);
+  }
 
   static bool ours() { return true; }
 
@@ -164,18 +202,75 @@ TEST_F(KeeperTest, ANotedBufferIsNotShownTwiceAndEmptiedUnderTheLockAlone) {
 }
 
 TEST_F(KeeperTest, ANoteOutlivesAProgramWithoutBuffers) {
+  for (const Maps maps : {Maps::kTwo, Maps::kPair}) {
+    SCOPED_TRACE(static_cast<int>(maps));
+    for (const std::uint32_t noted : {0U, 1U}) {
+      SCOPED_TRACE(noted);
+      file_.reset();
+      memory_bytes_ = 0;
+      kernel_ = {};
+      kernel_.active = noted;
+      start();
+      kernel_.count("10.0.0.1", 7);
+      ASSERT_TRUE(keeper_->tick(1, ours));
+      kernel_.clear_fails = true;
+      EXPECT_FALSE(keeper_->tick(302, ours));
+      kernel_.clear_fails = false;
+      start(memory_bytes_, maps);
+      kernel_.count("10.0.0.1", 5);
+      EXPECT_EQ(shown(), 12U);
+      ASSERT_TRUE(keeper_->tick(303, ours));
+      EXPECT_TRUE(kernel_.buffers[noted].empty());
+      EXPECT_EQ(shown(), 12U);
+    }
+  }
+}
+
+// What the second buffer has is part of the same series when a program runs that knows no buffers.
+TEST_F(KeeperTest, NoSeriesFallsUnderAProgramWithoutBuffers) {
+  options_.series_limit = 1;
+  kernel_.active = 1;
+  start();
+  kernel_.count("10.0.0.1", 10);
+  EXPECT_EQ(shown("10.0.0.1"), 10U);
+  kernel_.count("10.0.0.2", 100);
+  EXPECT_EQ(shown(), 110U);
+  ASSERT_TRUE(keeper_->tick(1, ours));
+  ASSERT_TRUE(keeper_->tick(17, ours)) << "10.0.0.2 takes the place, and owes 100";
+  EXPECT_EQ(shown("10.0.0.2"), 0U);
+  kernel_.count("10.0.0.2", 3);
+  EXPECT_EQ(shown("10.0.0.2"), 3U);
+  for (const bool knows_buffers : {false, true, false}) {
+    kernel_.knows_buffers = knows_buffers;
+    start(memory_bytes_, knows_buffers ? Maps::kBuffers : Maps::kPair);
+    EXPECT_EQ(shown(), 113U);
+    EXPECT_EQ(shown("10.0.0.2"), 3U);
+    ASSERT_TRUE(keeper_->tick(18, ours));
+    EXPECT_EQ(shown(), 113U);
+    EXPECT_EQ(shown("10.0.0.2"), 3U);
+  }
+  kernel_.count("10.0.0.2", 4);
+  EXPECT_EQ(shown("10.0.0.2"), 7U);
+}
+
+TEST_F(KeeperTest, ItsClockAndWhatItDidGoOnWhenItIsOpenedAnew) {
+  options_.idle_seconds = 300;
   start();
   kernel_.count("10.0.0.1", 7);
   ASSERT_TRUE(keeper_->tick(1, ours));
-  kernel_.clear_fails = true;
-  EXPECT_FALSE(keeper_->tick(302, ours));
-  kernel_.clear_fails = false;
-  start(memory_bytes_, false);
-  kernel_.count("10.0.0.1", 5);
-  EXPECT_EQ(shown(), 12U);
-  ASSERT_TRUE(keeper_->tick(303, ours));
+  reopen();
+  ASSERT_TRUE(keeper_->tick(102, ours)) << "looks after the buffer that is not counted into";
+  ASSERT_TRUE(keeper_->tick(103, ours)) << "100 seconds, whoever waited";
   EXPECT_TRUE(kernel_.buffers[0].empty());
-  EXPECT_EQ(shown(), 12U);
+  reopen();
+  EXPECT_EQ(keeper_->keeping().drains, 1U);
+  EXPECT_EQ(keeper_->keeping().drained_rows, 1U);
+  for (double now = 110; now < 510; now += 50) {
+    reopen(Maps::kPair);
+    ASSERT_TRUE(keeper_->tick(now, ours));
+  }
+  EXPECT_EQ(keeper_->families()[0].series, 0U) << "idle, and ranked out";
+  EXPECT_EQ(shown(), 7U);
 }
 
 TEST_F(KeeperTest, NothingIsTakenOutOfWhatIsNotOurs) {

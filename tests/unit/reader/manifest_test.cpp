@@ -40,6 +40,34 @@ TEST(Manifest, TellsWhyNoOtherDatapathWasTaken) {
   EXPECT_EQ(manifest->origin.datapath.reason, "it loads; not kmod: locked down");
 }
 
+ManifestMap second_with(const std::string& first_sha, const std::string& more) {
+  std::string text = kGood;
+  const std::string second = R"({"name": "nfbpf_ipv4_b", "pin": "/b", "id": 9, "type": "hash",
+     "key_size": 12, "value_size": 16, "max_entries": 1024, "key_type_id": 3, "value_type_id": 4,
+     "btf": "btf/aa.btf", "btf_sha256": ")" +
+                             first_sha + "\"" + more + "}, ";
+  text.insert(text.find(R"({"name": ".rodata")"), second);
+  auto manifest = parse_manifest(text, "state.json", "/run/nfbpf");
+  EXPECT_TRUE(manifest) << manifest.error().error.what;
+  EXPECT_EQ(manifest->maps[0].may_be_noted, manifest->maps[1].may_be_noted);
+  EXPECT_EQ(manifest->maps[0].is_buffer, manifest->maps[1].is_buffer);
+  return manifest->maps[1];
+}
+
+TEST(Manifest, KnowsWhatIsABufferAndWhatMayHaveBeenOne) {
+  const ManifestMap chosen = second_with("aa", R"(, "second_of": "nfbpf_ipv4")");
+  EXPECT_TRUE(chosen.is_buffer);
+  EXPECT_EQ(chosen.maybe_second_of, "");
+  const ManifestMap before = second_with("aa", R"(, "second_of": "")");
+  EXPECT_FALSE(before.is_buffer);
+  EXPECT_TRUE(before.may_be_noted);
+  EXPECT_EQ(before.maybe_second_of, "nfbpf_ipv4");
+  const ManifestMap other = second_with("bb", "");
+  EXPECT_TRUE(other.may_be_noted);
+  EXPECT_EQ(other.maybe_second_of, "") << "of another object";
+  EXPECT_FALSE(parse_manifest(kGood, "state.json", "/run")->maps[0].may_be_noted);
+}
+
 TEST(Manifest, RefusesAnotherAbiByName) {
   const auto manifest = parse_manifest(R"({"abi": {"major": 2, "minor": 5}, "anything": "else"})",
                                        "state.json", "/run");

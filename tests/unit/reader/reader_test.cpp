@@ -33,12 +33,15 @@ struct World {
   std::string unwanted;
   bool interface_label = false;
   bool layout_differs = false;
+  bool has_epoch = false;
+  bool other_labels = false;  // of the second buffer
 };
 
 class FakeSource final : public MapSource {
  public:
   FakeSource(World& world, const std::string& map) : world_(world), layout_(test::ipv4_layout()) {
     layout_.map = map;
+    if (world.other_labels && map.ends_with("_b")) layout_.labels.pop_back();
     if (world.interface_label) layout_.labels[0].kind = traffic::FieldKind::kIfname;
   }
   [[nodiscard]] const traffic::Layout& layout() const override { return layout_; }
@@ -68,7 +71,7 @@ class FakeOpener final : public MapOpener {
       return tl::unexpected(traffic::Failure{ErrorClass::kLayout, Error{0, "key_size is 8"}});
     if (map.name == world_.unwanted) return Opened{};
     if (map.name == world_.skip) return Opened{nullptr, "map " + map.name + ": key x: is odd"};
-    return Opened{std::make_unique<FakeSource>(world_, map.name), {}};
+    return Opened{std::make_unique<FakeSource>(world_, map.name), {}, world_.has_epoch};
   }
   [[nodiscard]] Opened open_other(const OtherPin& pin) override {
     ++world_.other_opens;
@@ -87,7 +90,10 @@ class ReaderTest : public testing::Test {
                 [this] { return interfaces_; }) {}
 
   void load(const char* datapath = "netfilter-link", int abi_major = 1, double attached_at = 0) {
-    const json maps = {map("one", 1), map("two", 2)};
+    write_manifest({map("one", 1), map("two", 2)}, datapath, abi_major, attached_at);
+  }
+  void write_manifest(const json& maps, const char* datapath = "netfilter-link", int abi_major = 1,
+                      double attached_at = 0) {
     const json state = {{"abi", {{"major", abi_major}, {"minor", 0}}},
                         {"datapath", datapath},
                         {"attached_at", attached_at},
@@ -214,6 +220,30 @@ TEST_F(ReaderTest, ResolvesInterfaceNamesAnewForEachSnapshot) {
   EXPECT_EQ(reader_.take()->tables[0].layout().labels[0].names, interfaces_);
   interfaces_ = {{2, "lan"}, {3, "wan"}};
   EXPECT_EQ(reader_.take()->tables[1].layout().labels[0].names, interfaces_);
+}
+
+// Whatever program runs: what the second has is part of the same series.
+TEST_F(ReaderTest, BuffersOfAProgramBeforeAreOneTable) {
+  json first = map("one", 1);
+  json second = map("one_b", 2);
+  first["btf_sha256"] = second["btf_sha256"] = "aa";
+  world_.has_epoch = true;
+  write_manifest({first, second});
+  auto snapshot = reader_.take();
+  ASSERT_EQ(snapshot->tables.size(), 1U);
+  EXPECT_EQ(snapshot->tables[0].values(0)[0], 2U);
+  EXPECT_TRUE(snapshot->complete());
+
+  world_.other_labels = true;
+  write_manifest({first, second});
+  snapshot = reader_.take();
+  EXPECT_EQ(snapshot->tables.size(), 2U) << "the one has other labels by now";
+  EXPECT_TRUE(snapshot->complete());
+
+  world_.other_labels = false;
+  world_.has_epoch = false;
+  write_manifest({first, second});
+  EXPECT_EQ(reader_.take()->tables.size(), 2U) << "two maps that never were buffers";
 }
 
 class OtherPinsTest : public ReaderTest {
@@ -364,6 +394,20 @@ TEST_F(ReaderTest, AModuleThatComesAfterAnotherGoesOnFromItAndTheGapIsBlind) {
   EXPECT_GT(*after->blind_seconds, 0);
   EXPECT_FALSE(after->origin->accountable) << "rows have what the module before met";
   EXPECT_EQ(reader_.take()->blind_seconds, after->blind_seconds);
+}
+
+TEST_F(ReaderTest, ATimeThatCannotBeReadMakesNoOtherModule) {
+  load("kmod", 1, since_boot() - 50);
+  add_module("1.2");
+  set_module(1, "100");
+  EXPECT_EQ(module_packets(*reader_.take()), 100U);
+  const auto since = sysfs_.path() / "module/nfbpf/hooks/since";
+  fs::remove(since);
+  fs::create_directories(since);  // nothing can be read from it
+  EXPECT_EQ(module_packets(*reader_.take()), 100U);
+  fs::remove(since);
+  set_module(1, "101");
+  EXPECT_EQ(module_packets(*reader_.take()), 101U);
 }
 
 TEST_F(ReaderTest, LinksThatAreGoneAreBlind) {

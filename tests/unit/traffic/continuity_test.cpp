@@ -77,6 +77,20 @@ TEST(Continuity, ATotalThatFellIsOfANewModuleEvenIfItTellsNoTime) {
   EXPECT_EQ(continuity.carry_on(totals(3, 20), {}).values(0)[0], 13U);
 }
 
+// As when no file can be opened for a moment.
+TEST(Continuity, ATimeThatCannotBeReadTellsNothing) {
+  Continuity continuity;
+  EXPECT_EQ(continuity.carry_on(totals(10, 100), {}).values(0)[0], 10U);
+  EXPECT_EQ(continuity.carry_on(totals(11, 110), 5.0).values(0)[0], 11U);
+  EXPECT_EQ(continuity.carry_on(totals(12, 120), {}).values(0)[0], 12U);
+  EXPECT_EQ(continuity.carry_on(totals(13, 130), 5.0).values(0)[0], 13U);
+  // Nor does it hide a module that is another, which is met once.
+  EXPECT_EQ(continuity.carry_on(totals(1, 200), {}).values(0)[0], 14U);
+  EXPECT_EQ(continuity.carry_on(totals(2, 201), 9.0).values(0)[1], 331U);
+  EXPECT_EQ(continuity.carry_on(totals(3, 202), 9.0).values(0)[0], 16U);
+  EXPECT_EQ(continuity.carry_on(totals(3, 202), 11.0).values(0)[0], 19U);
+}
+
 TEST(Continuity, AHookThatIsAwayForAWhileKeepsItsTotals) {
   Continuity continuity;
   (void)continuity.carry_on(totals(10, 100), 1.0);
