@@ -386,9 +386,12 @@ Result<LoadedObject> LoadedObject::load(const ObjectOptions& options, Undo& undo
   }
   std::error_code ec;
   if (!fs::exists(options.file, ec)) {
-    return fail("object " + options.file.string() +
-                " does not exist: give a *.bpf.o with --program, or the folder of the objects with "
-                "--object-dir");
+    return fail("object " + options.file.string() + " does not exist: " +
+                (options.entry == Entry::kNetfilter
+                     ? "the netfilter link wants an object of its own, which of ours the built-in "
+                       "program alone has; take --datapath kmod or pinned, or build that one"
+                     : "give a *.bpf.o with --program, or the folder of the objects with "
+                       "--object-dir"));
   }
   bpf_object* raw = bpf_object__open_file(options.file.c_str(), nullptr);
   if (raw == nullptr) {

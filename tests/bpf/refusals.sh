@@ -75,6 +75,7 @@ refused each '--hooks in:last,out: only the module .*; give one for all with --p
 refused log '--log match: only the module writes log lines; leave --log out' "${link[@]}" --log match
 refused datapath '--datapath: "magic" is unknown; give' attach --datapath magic
 refused group 'group "no-such-group" does not exist: make it' "${link[@]}" --group no-such-group
+refused library 'dns_netfilter.bpf.o does not exist: .*the built-in program alone has' "${link[@]}" --program dns
 
 step "the run folder"
 touch "$work/file"
