@@ -314,7 +314,8 @@ Result<std::vector<std::string>> detach(const DetachOptions& options) {
     taken.emplace_back("module");
   }
   if (unpin_all(options.pin_dir / NFBPF_PIN_LINKS)) taken.emplace_back("links");
-  for (const char* left : {kPinNext, kPinAside}) ::unlink((options.pin_dir / left).c_str());
+  for (const char* left : {kPinNext, kPinAside, kPinSpare})
+    ::unlink((options.pin_dir / left).c_str());
   unpin_all(options.pin_dir, kPinNextMap);
   unpin_all(options.pin_dir, kPinProgress);
   if (::unlink((options.pin_dir / NFBPF_PIN_PROGRAM).c_str()) == 0) taken.emplace_back("program");

@@ -11,6 +11,7 @@ namespace nfbpf::loader {
 // Pins in pin_dir that are there only while a swap runs, or after one that was killed.
 inline constexpr const char* kPinNext = "program_next";
 inline constexpr const char* kPinAside = "program_aside";
+inline constexpr const char* kPinSpare = "program_spare";  // made room for another in tidy_up()
 
 struct SwapOptions {
   std::filesystem::path file;  // a *.bpf.o with a program in SEC("socket")

@@ -32,9 +32,6 @@ namespace nfbpf::loader {
 namespace fs = std::filesystem;
 namespace {
 
-// While a program makes room for another.
-constexpr const char* kPinSpare = "program_spare";
-
 // Nothing: no program is pinned there.
 Result<std::optional<bpf_prog_info>> pinned_program(const fs::path& pin, bpf_prog_info info = {}) {
   const UniqueFd fd(bpf_obj_get(pin.c_str()));
@@ -95,8 +92,11 @@ Result<void> settle_programs(const fs::path& pin_dir, std::uint32_t running,
   if (auto ok = name_program(pin_dir, running, NFBPF_PIN_PROGRAM); !ok) return ok;
   if (previous) {
     if (auto ok = name_program(pin_dir, *previous, NFBPF_PIN_PREVIOUS); !ok) return ok;
-  } else if (auto ok = unpin(pin_dir / NFBPF_PIN_PREVIOUS); !ok) {
-    return ok;
+  }
+  const auto kept = pinned_program(pin_dir / NFBPF_PIN_PREVIOUS);
+  if (!kept) return tl::unexpected(kept.error());
+  if (*kept && (!previous || (*kept)->id != *previous)) {
+    if (auto ok = unpin(pin_dir / NFBPF_PIN_PREVIOUS); !ok) return ok;
   }
   for (const char* name : {kPinAside, kPinNext, kPinSpare}) {
     if (auto ok = unpin(pin_dir / name); !ok) return ok;

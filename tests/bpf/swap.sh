@@ -168,6 +168,9 @@ echo "$earlier" >$module/program/id
 load swap rollback
 echo "$old" >$module/program/id
 assert_settled "after the module was told, and rolled back once more" "$old" "$earlier"
+mv $pins/program $pins/program_spare # killed while it tidied up
+settle
+assert_settled "from aside" "$old" "$earlier"
 echo '{"datapath": "k' >"$run/state.json.part" # killed while it wrote
 settle
 assert_settled "half a manifest" "$old" "$earlier"
