@@ -24,7 +24,7 @@ endif()
 
 find_package(OpenSSL 3.0 REQUIRED)
 # The parts of main that tests want too.
-add_library(nfbpf_command_line STATIC command_line.cpp health_check.cpp logging.cpp top.cpp top_client.cpp top_rates.cpp)
+add_library(nfbpf_command_line STATIC command_line.cpp dial.cpp health_check.cpp logging.cpp top.cpp top_client.cpp top_rates.cpp)
 target_link_libraries(nfbpf_command_line
   PUBLIC nfbpf_config nfbpf_http spdlog::spdlog PRIVATE CLI11::CLI11 nlohmann_json::nlohmann_json OpenSSL::SSL OpenSSL::Crypto nfbpf_flags)
 target_include_directories(nfbpf_command_line PUBLIC ${PROJECT_SOURCE_DIR}/exporter)

@@ -1,12 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "health_check.h"
 
-#include <arpa/inet.h>
-#include <netinet/in.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <sys/socket.h>
-#include <sys/time.h>
 
 #include <array>
 #include <cerrno>
@@ -14,32 +11,15 @@
 #include <memory>
 #include <string>
 
-#include "base/unique_fd.h"
+#include "dial.h"
 
 namespace nfbpf {
 namespace {
 
 // Every address is also the loopback one.
-Result<UniqueFd> dial(const http::ListenAddress& address) {
-  sockaddr_in v4{};
-  sockaddr_in6 v6{};
-  const bool is_v6 = address.family == http::ListenAddress::Family::kIpv6;
-  const std::string host = address.host.empty() ? (is_v6 ? "::1" : "127.0.0.1") : address.host;
-  v4.sin_family = AF_INET;
-  v6.sin6_family = AF_INET6;
-  v4.sin_port = v6.sin6_port = htons(address.port);
-  if (::inet_pton(is_v6 ? AF_INET6 : AF_INET, host.c_str(),
-                  is_v6 ? static_cast<void*>(&v6.sin6_addr) : &v4.sin_addr) != 1)
-    return fail("health check: " + address.text() + " is no address to connect to");
-  UniqueFd fd(::socket(is_v6 ? AF_INET6 : AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
-  const timeval limit{5, 0};
-  if (!fd || ::setsockopt(fd.get(), SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit)) != 0 ||
-      ::setsockopt(fd.get(), SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit)) != 0)
-    return fail_errno(errno, "health check: socket");
-  const auto* where = is_v6 ? reinterpret_cast<sockaddr*>(&v6) : reinterpret_cast<sockaddr*>(&v4);
-  if (::connect(fd.get(), where, is_v6 ? sizeof(v6) : sizeof(v4)) != 0)
-    return fail_errno(errno, "health check: connect to " + address.text());
-  return fd;
+std::string host_of(const http::ListenAddress& address) {
+  if (!address.host.empty()) return address.host;
+  return address.family == http::ListenAddress::Family::kIpv6 ? "::1" : "127.0.0.1";
 }
 
 Result<std::string> answer_of(const UniqueFd& fd, const std::string& request) {
@@ -75,8 +55,8 @@ Result<std::string> answer_by_tls(const UniqueFd& fd, const std::string& request
 
 Result<void> check_health(const http::ListenAddress& address, bool tls, const std::string& path) {
   (void)std::signal(SIGPIPE, SIG_IGN);  // OpenSSL writes without MSG_NOSIGNAL
-  const auto fd = dial(address);
-  if (!fd) return tl::unexpected(fd.error());
+  const auto fd = dial(host_of(address), std::to_string(address.port), 5);
+  if (!fd) return fail("health check: " + fd.error().what);
   const std::string request =
       "GET " + path + " HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
   const auto answer = tls ? answer_by_tls(*fd, request) : answer_of(*fd, request);

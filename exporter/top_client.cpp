@@ -1,19 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "top_client.h"
 
-#include <netdb.h>
 #include <openssl/err.h>
 #include <openssl/evp.h>
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
 #include <sys/socket.h>
-#include <sys/time.h>
 
 #include <array>
 #include <cerrno>
 #include <fstream>
 
-#include "base/unique_fd.h"
+#include "dial.h"
 
 namespace nfbpf {
 namespace {
@@ -29,25 +27,6 @@ std::string openssl_says() {
   ::ERR_error_string_n(code, text.data(), text.size());
   const char* reason = ::ERR_reason_error_string(code);
   return reason == nullptr ? text.data() : reason;
-}
-
-Result<UniqueFd> dial(const std::string& host, const std::string& port) {
-  addrinfo hints{};
-  hints.ai_socktype = SOCK_STREAM;
-  addrinfo* found = nullptr;
-  if (const int error = ::getaddrinfo(host.c_str(), port.c_str(), &hints, &found); error != 0)
-    return fail(host + ": " + ::gai_strerror(error));
-  const std::unique_ptr<addrinfo, void (*)(addrinfo*)> all(found, ::freeaddrinfo);
-  int error = 0;
-  for (const addrinfo* each = all.get(); each != nullptr; each = each->ai_next) {
-    UniqueFd fd(::socket(each->ai_family, each->ai_socktype | SOCK_CLOEXEC, 0));
-    const timeval limit{10, 0};
-    if (fd) ::setsockopt(fd.get(), SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
-    if (fd) ::setsockopt(fd.get(), SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit));
-    if (fd && ::connect(fd.get(), each->ai_addr, each->ai_addrlen) == 0) return fd;
-    error = errno;
-  }
-  return fail_errno(error, host + ":" + port + ": is an nfbpf_exporter running there");
 }
 
 using Tls = std::unique_ptr<SSL, void (*)(SSL*)>;
@@ -152,7 +131,7 @@ Result<void> TopClient::read_tls_files(const TopServer& server) {
 }
 
 Result<std::string> TopClient::get(const std::string& path) const {
-  const auto fd = dial(host_, port_);
+  const auto fd = dial(host_, port_, 10);
   if (!fd) return tl::unexpected(fd.error());
   Tls tls(nullptr, ::SSL_free);
   if (tls_) {
