@@ -219,6 +219,13 @@ int run_status(const Arguments& arguments) {
   }
   std::printf("program   %s, id %u, tag %s, from %s\n", manifest->program.name.c_str(),
               manifest->program.id, manifest->program.tag.c_str(), manifest->object.c_str());
+  if (const auto id = read_module_file("program/id");
+      manifest->datapath == "kmod" && id && *id != std::to_string(manifest->program.id)) {
+    std::printf(
+        "          but the module runs the program of id %s: a swap was killed, or somebody else "
+        "changed it; nfbpf-load attach --renew finishes the swap or takes it back\n",
+        id->c_str());
+  }
   if (manifest->previous) {
     std::printf("previous  %s, id %u, tag %s, from %s\n", manifest->previous->program.name.c_str(),
                 manifest->previous->program.id, manifest->previous->program.tag.c_str(),

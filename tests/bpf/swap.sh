@@ -119,6 +119,8 @@ killed_before_commit() { # as it stands when the module has the new program
     echo "$new" >$module/program/id
 }
 killed_before_commit
+output=$(load swap status)
+grep -q "but the module runs the program of id $new: a swap was killed" <<<"$output" || fail "status does not tell: $output"
 load swap rollback 2>"$work/words"
 cat "$work/words"
 grep -q "killed after the module had taken its program" "$work/words" || fail "it does not say so"
