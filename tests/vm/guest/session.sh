@@ -35,6 +35,8 @@ one_session() { # MAP PROTOCOL FROM TO
 # Neighbours are asked for beforehand: their ICMPv6 must not be among the four.
 ping -c 1 -q 10.0.2.2 >/dev/null
 ping -c 1 -q fec0::2 >/dev/null
+# And what the interface reports when it comes up must not take the ten lines of five seconds.
+sleep 3
 
 step "IPv4"
 one_session nfbpf_ipv4 1 10.0.2.15 10.0.2.2
