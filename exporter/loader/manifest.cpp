@@ -257,7 +257,7 @@ Result<void> stage_manifest(const Manifest& manifest, const fs::path& run_dir,
     state["maps"].push_back(json_of(map, sha256));
   }
   const fs::path part = part_of(run_dir / kStateFile);
-  undo.add([part] { ::unlink(part.c_str()); });
+  undo.add([run_dir] { drop_staged(run_dir); });
   return write_part(part, state.dump(2) + "\n", readers);
 }
 

@@ -34,8 +34,7 @@ class Continuity {
   [[nodiscard]] bool counting() const { return counting_; }
 
   // `totals` as the module that counts since `since` has them, nothing where that is not known;
-  // comes back with those of all modules
-  // before. To be saved before it is shown.
+  // comes back with those of all modules before. To be saved before it is shown.
   [[nodiscard]] Table carry_on(Table totals, std::optional<double> since);
 
   // What has to outlive the process; at most kMostBytes, as long as there are no more hooks.

@@ -37,8 +37,7 @@ end() {
     clean_up
 }
 
-chmod 755 "$work"
-install -m 755 "$build/exporter/nfbpf_exporter" "$work/nfbpf_exporter"
+own_exporter
 printf 'run_dir: %s\nseries_limit: %s\nidle_timeout: 30s\nweb: {listen_addresses: ["127.0.0.1:0"]}\n' \
     "$run" $limit >"$work/exporter.yaml"
 
@@ -47,19 +46,7 @@ keep_port() {
     sed -i "s/127.0.0.1:0/$(url_target "$url")/" "$work/exporter.yaml"
 }
 
-start_exporter() {
-    local try
-    : >"$work/exporter.log" # or the port of the one before is read
-    setpriv --reuid $group --regid $group --clear-groups --no-new-privs --bounding-set=-all \
-        "$work/nfbpf_exporter" --config.file "$work/exporter.yaml" 2>"$work/exporter.log" &
-    exporter=$!
-    for ((try = 0; try < 600; try++)); do
-        url=$(sed -n 's/.*msg="listening on \([^"]*\)".*/http:\/\/\1\/metrics/p' "$work/exporter.log")
-        [ -z "$url" ] || return 0
-        sleep 0.05
-    done
-    fail "the exporter does not listen: $(cat "$work/exporter.log")"
-}
+start_exporter() { start_unprivileged $group 600; }
 
 scrape() { # FILE
     curl -sf "$url" >"$1" || fail "no page: $(cat "$work/exporter.log")"

@@ -44,6 +44,27 @@ load_module() { # BPF_PATH
     echo "$1" >"$module/parameters/bpf_path"
 }
 
+# The exporter without privilege, by $work/exporter.yaml and as the group that has the pins; sets
+# `exporter`, its process, and `url`.
+own_exporter() {
+    chmod 755 "$work"
+    install -m 755 "$build/exporter/nfbpf_exporter" "$work/nfbpf_exporter"
+}
+start_unprivileged() { # GROUP TRIES, 20 a second
+    local try
+    : >"$work/exporter.log" # or the port of the one before is read
+    setpriv --reuid "$1" --regid "$1" --clear-groups --no-new-privs --bounding-set=-all \
+        "$work/nfbpf_exporter" --config.file "$work/exporter.yaml" 2>"$work/exporter.log" &
+    # shellcheck disable=SC2034 # for the tests
+    exporter=$!
+    for ((try = 0; try < $2; try++)); do
+        url=$(sed -n 's/.*msg="listening on \([^"]*\)".*/http:\/\/\1\/metrics/p' "$work/exporter.log")
+        [ -z "$url" ] || return 0
+        sleep 0.05
+    done
+    fail "the exporter does not listen: $(cat "$work/exporter.log")"
+}
+
 clean_up() {
     local pins name
     topology_down

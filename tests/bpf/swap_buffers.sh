@@ -24,22 +24,11 @@ end() {
 }
 trap end EXIT
 
-chmod 755 "$work"
-install -m 755 "$build/exporter/nfbpf_exporter" "$work/nfbpf_exporter"
+own_exporter
 start_exporter() {
-    local try
     printf 'run_dir: %s\nseries_limit: 3\nidle_timeout: 15s\nweb: {listen_addresses: ["127.0.0.1:0"]}\n' \
         "$run" >"$work/exporter.yaml"
-    : >"$work/exporter.log"
-    setpriv --reuid $group --regid $group --clear-groups --no-new-privs --bounding-set=-all \
-        "$work/nfbpf_exporter" --config.file "$work/exporter.yaml" 2>"$work/exporter.log" &
-    exporter=$!
-    for ((try = 0; try < 200; try++)); do
-        url=$(sed -n 's/.*msg="listening on \([^"]*\)".*/http:\/\/\1\/metrics/p' "$work/exporter.log")
-        [ -z "$url" ] || return 0
-        sleep 0.05
-    done
-    fail "the exporter does not listen: $(cat "$work/exporter.log")"
+    start_unprivileged $group 200
 }
 scrape() {
     curl -sf "$url" >"$work/page" || fail "no page: $(cat "$work/exporter.log")"
